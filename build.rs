@@ -1,0 +1,17 @@
+//! Compiles `proto/` without a system `protoc` and writes the descriptor set that reflection serves.
+
+use std::{error::Error, fs, path::PathBuf};
+
+use prost::Message as _;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let mut files: Vec<PathBuf> =
+        fs::read_dir("proto/skybridge/v1")?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    files.sort();
+    let descriptors = protox::compile(&files, ["proto"])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    fs::write(out.join("skybridge.v1.descriptors.binpb"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().bytes(".skybridge.v1").compile_fds(descriptors)?;
+    Ok(())
+}

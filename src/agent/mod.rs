@@ -1,0 +1,1 @@
+//! The agent beside a repository: it sees changes, pushes them, and applies what the coordinator decided.

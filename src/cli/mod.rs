@@ -1,0 +1,1 @@
+//! The commands that people use: arguments in, people's text or JSON out.

@@ -1,0 +1,1 @@
+//! Content at rest: packs of chunks, their index, leases, collection and scrub. Both roles use it.

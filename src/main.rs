@@ -1,0 +1,2 @@
+//! The `skybridge` program.
+fn main() {}

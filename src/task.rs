@@ -1,0 +1,1 @@
+//! The only place that spawns tasks: named, tracked, cancelled by token.

@@ -1,0 +1,1 @@
+//! Both ends of moving content between agent and coordinator.
