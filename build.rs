@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     files.sort();
     let descriptors = protox::compile(&files, ["proto"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    fs::write(out.join("skybridge.v1.descriptors.binpb"), descriptors.encode_to_vec())?;
+    fs::write(out.join("skybridge.v1.descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure().bytes(".skybridge.v1").compile_fds(descriptors)?;
     Ok(())
 }
