@@ -12,6 +12,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(&files, ["proto"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     fs::write(out.join("skybridge.v1.descriptors.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().bytes(".skybridge.v1").compile_fds(descriptors)?;
+    let mut config = tonic_prost_build::Config::new();
+    // Messages know their names, so that commands can print any of them as JSON by way of the descriptors.
+    config.enable_type_names();
+    tonic_prost_build::configure().bytes(".skybridge.v1").compile_fds_with_config(descriptors, config)?;
     Ok(())
 }
