@@ -81,6 +81,12 @@ impl Name {
 }
 
 impl FoldedName {
+    /// Wraps a text that [`Name::folded`] made earlier, as it comes back from where it was kept.
+    #[must_use]
+    pub const fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
     /// Returns the folded text.
     #[must_use]
     pub fn as_str(&self) -> &str {
