@@ -1,0 +1,123 @@
+//! The brake: stops deletes that look like an accident, before they start.
+//!
+//! `rm -rf` arrives as many small plans, so deletes are counted over a sliding window that the caller stores with the set.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How many deletes are too many.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The share of a set's members above which it stops, 0 to 1, provided that there are at least `least`.
+    pub share: f64,
+    /// Fewer deletes than this never stop it by their share.
+    pub least: u64,
+    /// More deletes than this always stop it.
+    pub most: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { share: 0.5, least: 25, most: 1_000 }
+    }
+}
+
+/// How long a delete counts.
+pub const WINDOW: Duration = Duration::from_secs(600);
+/// Deletes are remembered in steps of this length; keeps the window to 60 numbers.
+const STEP_MILLIS: u64 = 10_000;
+
+/// The recent deletes of one set on one side.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Start of the step in milliseconds since 1970, and how many deletes fell into it; oldest first.
+    steps: Vec<(u64, u64)>,
+    /// How many deletes a person approved beyond the limit and were not used up yet.
+    approved: u64,
+}
+
+/// What the brake says of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Release,
+    /// Stop: this many of so many would be gone.
+    Engage {
+        /// Members deleted within the window, with those of the plan.
+        deletes: u64,
+        /// Members of the set before these deletes.
+        members: u64,
+    },
+}
+
+impl Window {
+    /// Judges a plan that deletes `count` of the `members` that are there now, and counts them if it may go on.
+    pub fn judge(&mut self, limits: &Limits, count: u64, members: u64, now_millis: u64) -> Verdict {
+        self.forget_before(now_millis.saturating_sub(WINDOW.as_millis() as u64));
+        if self.approved >= count {
+            self.approved -= count;
+            return Verdict::Release;
+        }
+        let recent: u64 = self.steps.iter().map(|(_, deletes)| deletes).sum();
+        let deletes = recent + count;
+        let before = members + recent;
+        if deletes > limits.most || (deletes >= limits.least && deletes as f64 > limits.share * before as f64) {
+            return Verdict::Engage { deletes, members: before };
+        }
+        self.count(count, now_millis);
+        Verdict::Release
+    }
+
+    /// Lets `count` more deletes pass, because a person looked at them.
+    pub fn approve(&mut self, count: u64) {
+        self.approved = self.approved.saturating_add(count);
+    }
+
+    fn count(&mut self, count: u64, now_millis: u64) {
+        let step = now_millis - now_millis % STEP_MILLIS;
+        match self.steps.last_mut() {
+            // A clock that jumped back counts into the newest step.
+            Some((start, deletes)) if *start >= step => *deletes += count,
+            _ => self.steps.push((step, count)),
+        }
+    }
+
+    fn forget_before(&mut self, millis: u64) {
+        self.steps.retain(|(start, _)| *start >= millis);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_d10_stops_a_plan_of_more_than_half_and_at_least_25() {
+        let limits = Limits::default();
+        assert_eq!(Window::default().judge(&limits, 24, 24, 0), Verdict::Release);
+        assert_eq!(Window::default().judge(&limits, 25, 40, 0), Verdict::Engage { deletes: 25, members: 40 });
+        assert_eq!(Window::default().judge(&limits, 25, 50, 0), Verdict::Release);
+        assert_eq!(Window::default().judge(&limits, 1_001, 1_000_000, 0), Verdict::Engage { deletes: 1_001, members: 1_000_000 });
+    }
+
+    #[test]
+    fn s_d10_counts_many_small_plans_over_the_window() {
+        let limits = Limits::default();
+        let mut window = Window::default();
+        let engaged = (0..40).find(|deleted| window.judge(&limits, 1, 40 - deleted, deleted * 100) != Verdict::Release);
+        assert_eq!(engaged, Some(24));
+        assert_eq!(window.judge(&limits, 1, 16, 3_600_000), Verdict::Release, "an hour later they no longer count");
+    }
+
+    #[test]
+    fn s_d10_goes_on_as_far_as_a_person_approved() {
+        let limits = Limits::default();
+        let mut window = Window::default();
+        assert_ne!(window.judge(&limits, 100, 100, 0), Verdict::Release);
+        window.approve(100);
+        assert_eq!(window.judge(&limits, 100, 100, 0), Verdict::Release);
+        assert_ne!(window.judge(&limits, 100, 100, 0), Verdict::Release);
+    }
+}

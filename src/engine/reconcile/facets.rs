@@ -1,0 +1,202 @@
+//! Nodes that are on both sides: merging content, place and properties.
+
+use super::{Apply, Hold, Step, Waits, existence, names};
+use crate::engine::{Member, Source, SourceNode, TreeView};
+use crate::model::{ContentRef, NodeId, NodeState, Place, Properties, Property, PropertyChange, Push, TargetNode, Value};
+
+/// What a three-way comparison of one facet says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Equal on both sides; base may be behind.
+    Equal,
+    /// Take the source's.
+    Push,
+    /// Take the target's.
+    Apply,
+    /// Take the target's, and remember that the source had changed too.
+    Conflict,
+}
+
+fn compare<T: PartialEq + ?Sized>(base: Option<&T>, source: &T, target: &T, source_is_locked: bool) -> Verdict {
+    let source_changed = base != Some(source);
+    match (source_changed, base != Some(target)) {
+        _ if source == target => Verdict::Equal,
+        (true, false) if !source_is_locked => Verdict::Push,
+        (true, _) => Verdict::Conflict,
+        (false, _) => Verdict::Apply,
+    }
+}
+
+/// Whether a person changed it at the source since base. What is not known counts as unchanged.
+pub(super) fn source_changed(base: &NodeState, source: &SourceNode) -> bool {
+    source.state.content != base.content
+        || source.state.place != base.place
+        || (source.properties_known && source.state.properties != base.properties)
+}
+
+/// Merges the facets of a node that is on both sides.
+pub(super) fn merge<V: TreeView>(view: &V, member: &Member, source: &SourceNode, target: &TargetNode) -> Result<Step, V::Error> {
+    let merged = Merge::new(member.base.as_ref(), source, target, view.options().lock_source);
+    if let Some(step) = merged.apply(view, member, source)? {
+        return Ok(step);
+    }
+    if let Some(step) = merged.push(view, member, source, target)? {
+        return Ok(step);
+    }
+    if member.base.as_ref() == Some(&target.state) {
+        return Ok(Step::Rest);
+    }
+    Ok(Step::Record(target.state.clone()))
+}
+
+struct Merge {
+    content: Verdict,
+    place: Verdict,
+    /// For a place to apply: folder and name merged apart.
+    merged_place: Place,
+    apply: Vec<(Property, Option<Value>)>,
+    push: Vec<Property>,
+}
+
+impl Merge {
+    fn new(base: Option<&NodeState>, source: &SourceNode, target: &TargetNode, locked: bool) -> Self {
+        let (from, to) = (&source.state, &target.state);
+        let mut merge = Self {
+            content: compare(base.map(|base| &base.content), &from.content, &to.content, locked),
+            place: compare(base.map(|base| &base.place), &from.place, &to.place, locked),
+            merged_place: if locked { to.place.clone() } else { merge_places(base.map(|base| &base.place), &from.place, &to.place) },
+            apply: Vec::new(),
+            push: Vec::new(),
+        };
+        merge.properties(base.map(|base| &base.properties), source, &to.properties, locked);
+        merge
+    }
+
+    fn properties(&mut self, base: Option<&Properties>, source: &SourceNode, target: &Properties, locked: bool) {
+        for property in Property::ALL {
+            let was = base.map(|base| base.get(property));
+            let here = if source.properties_known { source.state.properties.get(property) } else { None };
+            let there = target.get(property);
+            if !source.properties_known {
+                // Written back as the target has it: nothing that was synced is lost by an editor's save.
+                if there.is_some() {
+                    self.apply.push((property, there.cloned()));
+                }
+                continue;
+            }
+            // Without a base, what only one side has is taken from it: absent is no statement there.
+            let was = match (was, here, there) {
+                (None, _, None) | (None, None, _) => Some(None),
+                (was, ..) => was,
+            };
+            match compare(was.as_ref(), &here, &there, locked) {
+                Verdict::Equal => {}
+                Verdict::Push => self.push.push(property),
+                Verdict::Apply | Verdict::Conflict => self.apply.push((property, there.cloned())),
+            }
+        }
+    }
+
+    fn apply<V: TreeView>(&self, view: &V, member: &Member, source: &SourceNode) -> Result<Option<Step>, V::Error> {
+        let target = member.target_node().map(|target| &target.state);
+        let takes = |verdict| matches!(verdict, Verdict::Apply | Verdict::Conflict);
+        let content = target.and_then(|target| target.content).filter(|_| takes(self.content));
+        let moves = member.aside || (takes(self.place) && self.merged_place != source.state.place);
+        let place = moves.then(|| self.merged_place.clone());
+        let mut wait = None;
+        let place = match place {
+            Some(place) => match place_at_source(view, member, &place)? {
+                Ok(place) => Some(place),
+                Err(step) => {
+                    wait = Some(step);
+                    None
+                }
+            },
+            None => None,
+        };
+        if content.is_none() && place.is_none() && self.apply.is_empty() {
+            return Ok(wait);
+        }
+        let conflict = self.content == Verdict::Conflict;
+        Ok(Some(Step::Apply(Apply::Update { content, place, properties: self.apply.clone(), conflict })))
+    }
+
+    fn push<V: TreeView>(&self, view: &V, member: &Member, source: &SourceNode, target: &TargetNode) -> Result<Option<Step>, V::Error> {
+        let content: Option<(ContentRef, _)> =
+            source.state.content.filter(|_| self.content == Verdict::Push).map(|content| (content, target.revisions.content));
+        let properties: Vec<_> = self.push.iter().map(|property| property_change(*property, source, target)).collect();
+        let mut place = Some(source.state.place.clone()).filter(|_| self.place == Verdict::Push);
+        // A move that loses half of itself to the target's is settled at the source first, then its other half is pushed.
+        if self.place == Verdict::Conflict && self.merged_place == source.state.place {
+            place = Some(self.merged_place.clone());
+        }
+        let mut wait = None;
+        let place = match place {
+            Some(place) => match place_at_target(view, member, &place)? {
+                Ok(place) => Some((place, target.revisions.place)),
+                Err(step) => {
+                    wait = Some(step);
+                    None
+                }
+            },
+            None => None,
+        };
+        if content.is_none() && place.is_none() && properties.is_empty() {
+            return Ok(wait);
+        }
+        Ok(Some(Step::Push(Push::Update { content, place, properties })))
+    }
+}
+
+fn property_change(property: Property, source: &SourceNode, target: &TargetNode) -> PropertyChange {
+    PropertyChange { property, value: source.state.properties.get(property).cloned(), base: target.revisions.property(property) }
+}
+
+/// Merges folder and name apart; where both sides changed the same one, the target's.
+fn merge_places(base: Option<&Place>, source: &Place, target: &Place) -> Place {
+    let Some(base) = base else { return target.clone() };
+    Place {
+        parent: if target.parent == base.parent { source.parent } else { target.parent },
+        name: if target.name == base.name { source.name.clone() } else { target.name.clone() },
+    }
+}
+
+/// The place to move to at the source now, or the step that waits for it.
+fn place_at_source<V: TreeView>(view: &V, member: &Member, place: &Place) -> Result<Result<Place, Step>, V::Error> {
+    if let Some(parent) = place.parent {
+        let folder = view.member(parent)?;
+        if !folder.is_some_and(|folder| matches!(folder.source, Source::Present(_))) {
+            return Ok(Err(Hold::turn(Waits::Node(parent))));
+        }
+        if names::is_beneath(view, parent, member.node, names::Side::Source)? {
+            return Ok(Err(Hold::turn(Waits::Node(parent))));
+        }
+    }
+    names::step_aside_at_source(view, member.node, place)
+}
+
+/// The place to push now, or the step that waits for it.
+fn place_at_target<V: TreeView>(view: &V, member: &Member, place: &Place) -> Result<Result<Place, Step>, V::Error> {
+    if let Some(wait) = existence::target_folder_missing(view, place.parent)? {
+        return Ok(Err(wait));
+    }
+    if let Some(parent) = place.parent
+        && let Some(path) = names::path_to(view, parent, member.node, names::Side::Target)?
+    {
+        return Ok(Err(into_itself(member, parent, &path)));
+    }
+    names::step_aside_at_target(view, member.node, place)
+}
+
+/// The folder to move into lies, at the target, beneath the node itself. If the cloud moved it there, the cloud's move wins and this one is
+/// taken back; else the folder is on its way out and is waited for.
+fn into_itself(member: &Member, folder: NodeId, path: &[Member]) -> Step {
+    let moved_there = |step: &Member| step.target_node().map(|target| &target.state.place) != step.base.as_ref().map(|base| &base.place);
+    match member.target_node() {
+        Some(target) if path.iter().any(moved_there) => {
+            let place = Some(target.state.place.clone());
+            Step::Apply(Apply::Update { content: None, place, properties: Vec::new(), conflict: true })
+        }
+        _ => Hold::turn(Waits::Node(folder)),
+    }
+}
