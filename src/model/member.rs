@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What a member is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum MemberState {
     /// Not looked at yet, or waiting for its turn.
     Pending,

@@ -40,6 +40,8 @@ mod names;
 
 
 
+use serde::{Deserialize, Serialize};
+
 use super::{Activity, Member, Source, Target, TreeView, Unsettled};
 use crate::model::{ContentRef, FoldedName, NodeId, NodeState, Place, Property, Push, Reason, Value};
 
@@ -100,7 +102,7 @@ pub struct Hold {
 }
 
 /// What a hold waits for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Waits {
     /// A change of the node itself, on either side, or a person.
     Itself,
