@@ -211,3 +211,80 @@ impl<A: Key, B: Key, C: Key, D: Key, E: Key> KeyPrefix<(A, B, C, D, E)> for (A,)
 impl<A: Key, B: Key, C: Key, D: Key, E: Key> KeyPrefix<(A, B, C, D, E)> for (A, B) {}
 impl<A: Key, B: Key, C: Key, D: Key, E: Key> KeyPrefix<(A, B, C, D, E)> for (A, B, C) {}
 impl<A: Key, B: Key, C: Key, D: Key, E: Key> KeyPrefix<(A, B, C, D, E)> for (A, B, C, D) {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn encode(key: &impl Key) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        key.encode(&mut bytes);
+        bytes
+    }
+
+    fn check<K: Key + Ord + std::fmt::Debug>(one: &K, other: &K) -> Result<(), TestCaseError> {
+        let (a, b) = (encode(one), encode(other));
+        prop_assert_eq!(a.cmp(&b), one.cmp(other));
+        prop_assert_eq!(&K::decode(&a).unwrap(), one);
+        prop_assert!(a == b || !b.starts_with(&a), "no key is a prefix of another");
+        Ok(())
+    }
+
+    /// Short, of few letters: neighbours, prefixes, zeros and the greatest bytes come up often.
+    fn text() -> impl Strategy<Value = String> {
+        "[\0\u{1}ab\u{ff}\u{10ffff}]{0,4}"
+    }
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(prop_oneof![Just(0), Just(1), Just(254), Just(255), any::<u8>()], 0..4)
+    }
+
+    fn node() -> impl Strategy<Value = NodeId> {
+        any::<u128>().prop_map(|number| NodeId::from_uuid(Uuid::from_u128(number | 1)))
+    }
+
+    proptest! {
+        #[test]
+        fn encoded_keys_compare_as_keys(
+            a in (text(), bytes(), any::<u64>(), node(), text()),
+            b in (text(), bytes(), any::<u64>(), node(), text()),
+            same in any::<bool>(),
+        ) {
+            // Equal leading parts, so that the later ones decide.
+            let b = if same { (a.0.clone(), a.1.clone(), b.2, b.3, b.4) } else { b };
+            check(&a.0, &b.0)?;
+            check(&a.1, &b.1)?;
+            check(&(a.0.clone(), a.2), &(b.0.clone(), b.2))?;
+            check(&(a.1.clone(), a.0.clone(), Sequence::new(a.2)), &(b.1.clone(), b.0.clone(), Sequence::new(b.2)))?;
+            check(&(a.3, FoldedName::from_stored(a.4.clone())), &(b.3, FoldedName::from_stored(b.4.clone())))?;
+            check(&a, &b)?;
+        }
+
+        #[test]
+        fn a_prefix_begins_the_keys_with_those_parts_and_no_others(a in (text(), text()), b in (text(), text())) {
+            prop_assert_eq!(encode(&b).starts_with(&encode(&(a.0.clone(),))), a.0 == b.0);
+        }
+
+        #[test]
+        fn any_bytes_decode_or_are_refused(junk in proptest::collection::vec(any::<u8>(), 0..40)) {
+            if let Ok(key) = <(bool, String, Hash)>::decode(&junk) {
+                prop_assert_eq!(encode(&key), junk.clone());
+            }
+            if let Ok(key) = <(NodeId, Vec<u8>)>::decode(&junk) {
+                prop_assert_eq!(encode(&key), junk);
+            }
+        }
+    }
+
+    #[test]
+    fn encodings_are_pinned() {
+        let name = FoldedName::from_stored("a\0b".to_owned());
+        let id = SetId::from_uuid(Uuid::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10));
+        assert_eq!(encode(&(name, 258_u16, true)), b"a\0\xffb\0\0\x01\x02\x01");
+        assert_eq!(encode(&(id, Sequence::new(5))), b"\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\0\0\0\0\0\0\0\x05");
+        assert_eq!(encode(&()), b"");
+    }
+}

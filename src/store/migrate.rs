@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ReadExt as _, Record, Store, StoreError, Table, TransactError, Transaction, WriteExt as _};
+use super::backend::{Call, Job};
+use super::{ReadExt as _, Record, StoreError, Table, TransactError, Transaction, WriteExt as _};
 
 /// One piece of one migration, in a transaction of its own: continues after the cursor that the piece before returned, and returns
 /// its own, or nothing when there is nothing left to do.
@@ -36,10 +37,18 @@ struct FormatRow {
     cursor: Option<Vec<u8>>,
 }
 
-/// Brings a store to the format after the last of `steps`, and an empty one there at once.
-pub(crate) async fn migrate(store: &Store, steps: &'static [Step]) -> Result<(), MigrateError> {
-    while store.transact(move |transaction| advance(transaction, steps)).await.map_err(MigrateError::from)? {}
-    Ok(())
+/// Brings a store to the format after the last of `steps`, and an empty one there at once. `process` runs and answers a job.
+pub(crate) fn migrate(process: impl Fn(Box<dyn Job>), steps: &'static [Step]) -> Result<(), MigrateError> {
+    loop {
+        let (job, mut answer) = Call::new(move |transaction: &mut Transaction<'_>| advance(transaction, steps));
+        process(job);
+        match answer.try_recv() {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return Ok(()),
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => return Err(StoreError::Closed.into()),
+        }
+    }
 }
 
 /// Does one piece. Returns whether there may be more.

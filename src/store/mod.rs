@@ -24,6 +24,9 @@ mod table;
 pub mod testing;
 mod transaction;
 
+#[cfg(test)]
+mod conformance;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -161,3 +161,127 @@ fn decode_row<R: Record>((key, value): Row) -> Result<(R::Key, R::Value), StoreE
     let key = R::Key::decode(key.get(1..).unwrap_or_default()).map_err(corrupt::<R>)?;
     Ok((key, decode_value::<R>(&value)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::store::{Snapshot, Store};
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Page {
+        title: String,
+        words: u32,
+    }
+
+    fn page(title: &str) -> Page {
+        Page { title: title.to_owned(), words: 300 }
+    }
+
+    struct Pages;
+
+    impl Record for Pages {
+        const TABLE: Table = Table::Test;
+        const FORMAT: u8 = 2;
+        type Key = (String, u8);
+        type Value = Page;
+    }
+
+    /// In the table after that of the pages, with keys that look like theirs.
+    struct Index;
+
+    impl Record for Index {
+        const TABLE: Table = Table::TestIndex;
+        const FORMAT: u8 = 1;
+        type Key = (String, u8);
+        type Value = ();
+    }
+
+    fn key(book: &str, number: u8) -> (String, u8) {
+        (book.to_owned(), number)
+    }
+
+    fn library() -> Store {
+        let store = Store::memory();
+        block_on(store.transact(|transaction| {
+            for book in ["a", "ab", "b"] {
+                for number in [1, 2, 255] {
+                    transaction.put::<Pages>(&key(book, number), &page(book))?;
+                    transaction.put::<Index>(&key(book, number), &())?;
+                }
+            }
+            Ok::<_, StoreError>(())
+        }))
+        .unwrap();
+        store
+    }
+
+    fn keys<V>(rows: Vec<((String, u8), V)>) -> Vec<String> {
+        rows.into_iter().map(|((book, number), _)| format!("{book}{number}")).collect()
+    }
+
+    #[test]
+    fn records_are_found_by_key() {
+        library()
+            .read(|rows| {
+                assert_eq!(rows.get::<Pages>(&key("ab", 2))?, Some(page("ab")));
+                assert_eq!(rows.get::<Pages>(&key("ab", 3))?, None);
+                assert!(rows.exists::<Index>(&key("b", 255))? && !rows.exists::<Index>(&key("c", 1))?);
+                let many = rows.get_many::<Pages>([&key("b", 1), &key("c", 1), &key("a", 1)])?;
+                assert_eq!(many, [Some(page("b")), None, Some(page("a"))]);
+                Ok::<_, StoreError>(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn ranges_keep_to_their_prefix_and_table() {
+        library()
+            .read(|rows| {
+                let a = ("a".to_owned(),);
+                assert_eq!(keys(rows.scan::<Pages>(&a, None, 9)?), ["a1", "a2", "a255"]);
+                assert_eq!(keys(rows.scan::<Pages>(&a, Some(&key("a", 1)), 1)?), ["a2"]);
+                assert_eq!(keys(rows.scan::<Pages>(&a, Some(&key("a", 255)), 9)?), [""; 0]);
+                assert_eq!(keys(rows.scan::<Pages>(&a, Some(&key("b", 1)), 9)?), [""; 0]);
+                assert_eq!(keys(rows.scan::<Pages>(&("ab".to_owned(),), Some(&key("a", 1)), 2)?), ["ab1", "ab2"]);
+                assert_eq!(rows.scan::<Pages>(&(), None, 99)?.len(), 9);
+                assert_eq!(keys(rows.scan_back::<Pages>(&a, None, 2)?), ["a255", "a2"]);
+                assert_eq!(keys(rows.scan_back::<Pages>(&a, Some(&key("a", 2)), 9)?), ["a1"]);
+                assert_eq!(keys(rows.scan_back::<Pages>(&a, Some(&key("b", 2)), 1)?), ["a255"]);
+                assert_eq!(keys(rows.last::<Pages>(&())?.into_iter().collect()), ["b255"]);
+                assert!(rows.last::<Pages>(&("c".to_owned(),))?.is_none());
+                Ok::<_, StoreError>(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn a_deleted_record_is_gone() {
+        let store = library();
+        block_on(store.transact::<_, StoreError>(|transaction| transaction.delete::<Pages>(&key("a", 1)))).unwrap();
+        let found = |rows: &Snapshot<'_>| Ok::<_, StoreError>((rows.exists::<Pages>(&key("a", 1))?, rows.exists::<Index>(&key("a", 1))?));
+        assert_eq!(store.read(found).unwrap(), (false, true));
+    }
+
+    #[test]
+    fn rows_are_pinned_and_other_formats_are_told_apart() {
+        assert_eq!(encode_key::<Pages>(&key("ab", 7)), b"\xfaab\0\0\x07");
+        let row = encode_value::<Pages>(&page("ab")).unwrap();
+        assert_eq!(row, b"\x02\x02ab\xac\x02");
+        assert_eq!(decode_value::<Pages>(&row).unwrap(), page("ab"));
+
+        assert!(matches!(decode_value::<Pages>(b"\x03"), Err(StoreError::NewerRow { found: 3, supported: 2, .. })));
+        for corrupt in [&b""[..], b"\x01\x02ab\xac\x02", b"\x02\x02ab\xac\x02!", b"\x02\x02a", b"\x02\x02\xff\xff\x01"] {
+            assert!(matches!(decode_value::<Pages>(corrupt), Err(StoreError::Corrupt { .. })), "{corrupt:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_prefix_is_the_next_key_that_does_not_have_it() {
+        assert_eq!(successor(b"\x01\x02"), Some(b"\x01\x03".to_vec()));
+        assert_eq!(successor(b"\x01\xff\xff"), Some(b"\x02".to_vec()));
+        assert_eq!(successor(b"\xff"), None);
+    }
+}

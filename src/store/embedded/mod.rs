@@ -5,6 +5,11 @@
 
 mod engine;
 
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
+mod tests;
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -79,9 +84,7 @@ fn start<S: StorageBackend>(
         redb::Builder::new().set_cache_size(options.cache_bytes).create_with_backend(storage)
     };
     let engine = Arc::new(Engine::open(Box::new(open), quick_repair).map_err(|error| open_error(path.to_owned(), error))?);
-    // An inline back end answers within the call, so this waits for nothing but the disk.
-    let migrated = futures::executor::block_on(migrate(&Store::on(Inline(Arc::clone(&engine))), steps));
-    migrated.map_err(|error| migrate_error(path.to_owned(), error))?;
+    migrate(|job| engine.process(job, &mut || None), steps).map_err(|error| migrate_error(path.to_owned(), error))?;
     Ok(engine)
 }
 
