@@ -1,5 +1,7 @@
 //! Failures that are told to somebody: a closed kind, a message that is safe to show, and the thing concerned.
 
+use std::time::Duration;
+
 use super::Reason;
 
 /// What kind of failure it is; decides the status code on the wire and the exit code of a command.
@@ -22,6 +24,10 @@ pub enum FaultKind {
     Fenced,
     /// The cursor is no longer covered by the journal.
     CursorCompacted,
+    /// A position or range lies outside the thing that it is about.
+    OutOfRange,
+    /// The two programs share no version of the conversation.
+    VersionUnsupported,
     /// No valid sign-in.
     Unauthenticated,
     /// Signed in, but not permitted.
@@ -46,13 +52,15 @@ pub struct Fault {
     pub message: String,
     /// What only the log may hold.
     pub internal: Option<String>,
+    /// When to try again, if that helps and is known.
+    pub retry_after: Option<Duration>,
 }
 
 impl Fault {
     /// Makes a fault with a message for the caller.
     #[must_use]
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { kind, reason: None, message: message.into(), internal: None }
+        Self { kind, reason: None, message: message.into(), internal: None, retry_after: None }
     }
 
     /// Makes the fault of a malformed field.
@@ -81,6 +89,7 @@ impl Fault {
             reason: Some(Reason::Internal),
             message: "something went wrong in Skybridge; report it with the request id".to_owned(),
             internal: Some(cause.to_string()),
+            retry_after: None,
         }
     }
 
@@ -88,6 +97,13 @@ impl Fault {
     #[must_use]
     pub const fn because(mut self, reason: Reason) -> Self {
         self.reason = Some(reason);
+        self
+    }
+
+    /// Adds when to try again.
+    #[must_use]
+    pub const fn retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(delay);
         self
     }
 }

@@ -1,4 +1,29 @@
-//! The protocol in Rust: generated code, conversions both ways, faults as gRPC statuses. The only reader of generated fields.
+//! The protocol in Rust: generated code, conversions both ways, faults as gRPC statuses.
+//!
+//! Whatever arrives is turned into model types here, once: `TryFrom` names the malformed field by its full path, such as
+//! `push.operations[3].node_id`. Whatever leaves is made by `From`, which cannot fail. The stream's messages have types of their own
+//! ([`AgentMessage`], [`CoordinatorMessage`]); unary requests are read with the small helpers of [`field`]. Nothing here knows who calls.
+
+mod change;
+mod common;
+mod error;
+pub mod field;
+mod operation;
+mod session;
+mod set;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{At, ProtocolError};
+pub use operation::{PushBatch, PushOutcomes, PushedOperation};
+pub use session::{
+    Ack, AgentMessage, ChangeBatch, CoordinatorMessage, Directive, Hello, INLINE_BYTES_MAX, MemberPage, MemberReport, MemberUpdate,
+    Subscription, VERSION_CURRENT, VERSION_MIN_SUPPORTED, Welcome,
+};
+pub use set::{set_choices, sync_options};
+pub use status::{DOMAIN, kind_code};
 
 /// The generated code of package `skybridge.v1`.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
