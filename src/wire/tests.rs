@@ -172,7 +172,8 @@ fn digest(bytes: &[u8]) -> String {
     format!("{}:{}", bytes.len(), &blake3::hash(bytes).to_hex()[..12])
 }
 
-const GOLDEN_REQUESTS: [&str; 6] = ["", "", "", "", "", ""];
+const GOLDEN_REQUESTS: [&str; 6] =
+    ["127:0b7b2f0d75eb", "40:c95467a789bb", "1006:8ce46859ddbd", "53:7e83f8fb84be", "180:210dafce172e", "2:86f47da60dcf"];
 const GOLDEN_RESPONSES: [&str; 8] = ["", "", "", "", "", "", "", ""];
 
 #[test]
