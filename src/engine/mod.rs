@@ -5,7 +5,7 @@
 //! (*base*), and names the next step. Whoever runs the step changes a tree; planning repeats until nothing is dirty.
 
 pub mod brake;
-pub mod reconcile;
 mod member;
+pub mod reconcile;
 
 pub use member::{Activity, Member, Source, SourceNode, Target, TreeView, Unsettled};

@@ -174,7 +174,16 @@ fn digest(bytes: &[u8]) -> String {
 
 const GOLDEN_REQUESTS: [&str; 6] =
     ["127:0b7b2f0d75eb", "40:c95467a789bb", "1006:8ce46859ddbd", "53:7e83f8fb84be", "180:210dafce172e", "2:86f47da60dcf"];
-const GOLDEN_RESPONSES: [&str; 8] = ["", "", "", "", "", "", "", ""];
+const GOLDEN_RESPONSES: [&str; 8] = [
+    "23:e82d869078b3",
+    "357:5ad5ef7b206e",
+    "584:5b8ef9de3836",
+    "55:d1f6c8a63ab9",
+    "42:291e200d06bf",
+    "42:3504fbee232c",
+    "2:86f47da60dcf",
+    "12:592ced4b2cff",
+];
 
 #[test]
 fn junk_is_refused_with_the_path_of_the_field() {

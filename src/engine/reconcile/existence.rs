@@ -44,18 +44,17 @@ fn can_adopt(source: &NodeState, holder: &Member) -> bool {
 }
 
 /// The source has it, the coordinator says that it left the set.
-pub(super) fn gone_at_target<V: TreeView>(
-    view: &V,
-    member: &Member,
-    source: &SourceNode,
-    departure: Departure,
-) -> Result<Step, V::Error> {
+pub(super) fn gone_at_target<V: TreeView>(view: &V, member: &Member, source: &SourceNode, departure: Departure) -> Result<Step, V::Error> {
     let Some(base) = &member.base else {
         return Ok(Hold::because(Reason::TargetNoLongerExists, "", Waits::Itself));
     };
     match departure {
-        Departure::MovedOut => return Ok(Hold::because(Reason::DeletedOnCloud, "It was moved out of the synced folder in the cloud.", Waits::Itself)),
-        Departure::Released => return Ok(Hold::because(Reason::DeletedOnCloud, "It was taken out of the sync in the cloud.", Waits::Itself)),
+        Departure::MovedOut => {
+            return Ok(Hold::because(Reason::DeletedOnCloud, "It was moved out of the synced folder in the cloud.", Waits::Itself));
+        }
+        Departure::Released => {
+            return Ok(Hold::because(Reason::DeletedOnCloud, "It was taken out of the sync in the cloud.", Waits::Itself));
+        }
         Departure::Deleted => {}
     }
     if facets::source_changed(base, source) {

@@ -38,8 +38,6 @@ mod existence;
 mod facets;
 mod names;
 
-
-
 use serde::{Deserialize, Serialize};
 
 use super::{Activity, Member, Source, Target, TreeView, Unsettled};
