@@ -108,9 +108,11 @@ impl Tasks {
     /// Starts a task. It must watch [`Tasks::cancel`] itself.
     #[allow(clippy::disallowed_methods, reason = "this is the place")]
     pub fn spawn<T: Send + 'static>(&self, name: &'static str, future: impl Future<Output = T> + Send + 'static) -> Handle<T> {
-        let mut registration = self.running.register(name);
+        let registration = self.running.register(name);
         let span = tracing::debug_span!("task", task = name);
         let task = async move {
+            // Taken in whole: a block captures fields one by one.
+            let mut registration = registration;
             let result = future.await;
             registration.finished = true;
             result
