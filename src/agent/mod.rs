@@ -1,1 +1,3 @@
 //! The agent beside a repository: it sees changes, pushes them, and applies what the coordinator decided.
+
+pub mod repository;
