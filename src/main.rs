@@ -1,2 +1,7 @@
 //! The `skybridge` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    skybridge::cli::main(std::env::args_os())
+}

@@ -118,7 +118,8 @@ impl ChannelOptions {
     fn tls(&self) -> Result<(ClientConfig, Option<Arc<Pinned>>), NetError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let wrong = |error: &dyn std::fmt::Display| NetError::certificate("the certificate authority", error);
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(|e| wrong(&e))?;
+        let builder =
+            ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(|e| wrong(&e))?;
         let (builder, pinned) = match &self.trust {
             Trust::Authority(pem) => {
                 let mut roots = RootCertStore::empty();

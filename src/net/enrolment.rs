@@ -34,7 +34,8 @@ impl FromStr for Enrolment {
     type Err = NetError;
 
     fn from_str(text: &str) -> Result<Self, NetError> {
-        let wrong = || NetError::certificate("the enrolment string", "it must look like https://HOST:PORT/#FINGERPRINT.SECRET; copy all of it");
+        let wrong =
+            || NetError::certificate("the enrolment string", "it must look like https://HOST:PORT/#FINGERPRINT.SECRET; copy all of it");
         let (address, rest) = text.trim().split_once("/#").ok_or_else(wrong)?;
         let (fingerprint, secret) = rest.split_once('.').ok_or_else(wrong)?;
         if !address.starts_with("https://") || secret.is_empty() {

@@ -1,0 +1,185 @@
+//! Connections of commands: to the coordinator with the stored sign-in, to the agent by its socket. Must not know any command.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use hyper_util::rt::TokioIo;
+use tonic::{
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+};
+
+use crate::{
+    cli::{
+        failure::Failure,
+        output::Format,
+        profile::{self, Profile},
+    },
+    wire::pb::{
+        account_service_client::AccountServiceClient, agent_service_client::AgentServiceClient,
+        library_service_client::LibraryServiceClient, local_service_client::LocalServiceClient,
+        network_service_client::NetworkServiceClient,
+    },
+};
+
+/// How long a connection may take to come about: a person waits for it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest answer that is read; a page of 1,000 nodes with long descriptions can pass tonic's 4 MiB.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// The longest path that a socket's address holds, with its closing zero.
+const SOCKET_PATH_BYTES_MAX: usize = 108;
+
+/// What every command is given.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Globals {
+    /// Text for people, or JSON for programs
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    pub output: Format,
+    /// The file that keeps the sign-in [default: ~/.config/skybridge/credentials.toml]
+    #[arg(long, global = true, env = "SKYBRIDGE_CONFIG", value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// The agent's socket [default: /run/skybridge/agent.sock, /var/lib/skybridge/agent/agent.sock]
+    #[arg(long, global = true, env = "SKYBRIDGE_AGENT_SOCKET", value_name = "SOCKET")]
+    pub agent_socket: Option<PathBuf>,
+}
+
+impl Globals {
+    /// Connects to the coordinator with the stored sign-in.
+    pub(crate) async fn cloud(&self) -> anyhow::Result<Cloud> {
+        let profile = Profile::read(&profile::find(self.profile.as_deref())?)?;
+        Cloud::connect(&profile.coordinator, &profile.authority, Some(&profile.token)).await
+    }
+
+    /// Connects to the agent on this machine.
+    pub(crate) async fn agent(&self) -> anyhow::Result<LocalServiceClient<Channel>> {
+        let socket = profile::find_agent_socket(self.agent_socket.as_deref(), self.profile.as_deref())?;
+        agent_at(&socket).await
+    }
+}
+
+/// Connects to the agent at a socket.
+pub(crate) async fn agent_at(socket: &Path) -> anyhow::Result<LocalServiceClient<Channel>> {
+    let path = socket.to_owned();
+    // The address is a placeholder: the connector goes to the socket whatever it says.
+    let endpoint = Endpoint::from_static("http://agent.invalid").connect_timeout(CONNECT_TIMEOUT);
+    let connector = tower::service_fn(move |_| {
+        let path = path.clone();
+        async move { open_socket(&path).await.map(TokioIo::new) }
+    });
+    let channel = endpoint.connect_with_connector(connector).await.map_err(|error| {
+        Failure::failed(
+            format!("cannot reach the agent at {}: {}", socket.display(), root_cause(&error)),
+            "see that the agent is running and that you may use its socket",
+        )
+    })?;
+    Ok(LocalServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX))
+}
+
+/// Opens a socket, by way of its directory's descriptor where its path is too long for an address.
+async fn open_socket(path: &Path) -> std::io::Result<tokio::net::UnixStream> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return tokio::net::UnixStream::connect(path).await;
+    };
+    if path.as_os_str().len() < SOCKET_PATH_BYTES_MAX {
+        return tokio::net::UnixStream::connect(path).await;
+    }
+    let directory = std::fs::File::open(parent)?;
+    let short = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&directory));
+    tokio::net::UnixStream::connect(Path::new(&short).join(name)).await
+}
+
+/// Adds the token to each call.
+#[derive(Clone)]
+pub(crate) struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl std::fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bearer(…)")
+    }
+}
+
+impl Bearer {
+    /// Makes the header of a token.
+    pub(crate) fn new(token: Option<&str>) -> anyhow::Result<Self> {
+        let header = token.map(|token| format!("Bearer {token}").parse()).transpose();
+        Ok(Self(header.map_err(|_| Failure::usage("the token holds characters that no token has", "sign in again"))?))
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
+        if let Some(header) = &self.0 {
+            request.metadata_mut().insert("authorization", header.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// A channel that carries the sign-in.
+pub(crate) type Authorized = InterceptedService<Channel, Bearer>;
+
+/// The coordinator's services, as the person who signed in.
+#[derive(Debug, Clone)]
+pub(crate) struct Cloud {
+    channel: Channel,
+    bearer: Bearer,
+}
+
+macro_rules! service {
+    ($(#[$doc:meta])* $method:ident, $client:ident) => {
+        $(#[$doc])*
+        pub(crate) fn $method(&self) -> $client<Authorized> {
+            $client::with_interceptor(self.channel.clone(), self.bearer.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+        }
+    };
+}
+
+impl Cloud {
+    /// Connects to a coordinator whose certificate comes from this authority.
+    pub(crate) async fn connect(address: &str, authority_pem: &str, token: Option<&str>) -> anyhow::Result<Self> {
+        let endpoint = Endpoint::from_shared(address.to_owned())
+            .map_err(|_| Failure::usage(format!("{address:?} is not an address"), "give it as https://HOST:PORT"))?;
+        if endpoint.uri().scheme_str() != Some("https") {
+            return Err(Failure::usage(format!("{address:?} is not an https address"), "give it as https://HOST:PORT").into());
+        }
+        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority_pem));
+        let endpoint = endpoint.tls_config(tls).context("the certificate authority of the coordinator cannot be used")?;
+        let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect().await.map_err(|error| {
+            let mut failure = Failure::failed(
+                format!("cannot reach the coordinator at {address}: {}", root_cause(&error)),
+                "see that it is running and that the address is right",
+            );
+            failure.code = "UNAVAILABLE".into();
+            failure
+        })?;
+        Ok(Self { channel, bearer: Bearer::new(token)? })
+    }
+
+    service!(/// Accounts and tokens.
+        accounts, AccountServiceClient);
+    service!(/// Agents.
+        agents, AgentServiceClient);
+    service!(/// Documents and folders.
+        library, LibraryServiceClient);
+    service!(/// Networks, sites, members.
+        networks, NetworkServiceClient);
+}
+
+/// Fetches the certificate authority of a coordinator that has this fingerprint; anything else is refused before a word is said.
+pub(crate) async fn authority_of(address: &str, fingerprint: &str) -> anyhow::Result<String> {
+    let _ = (address, fingerprint);
+    anyhow::bail!("not yet")
+}
+
+/// The innermost cause, which names what happened; the outer ones only say "transport error".
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

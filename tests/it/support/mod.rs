@@ -1,0 +1,5 @@
+//! What integration tests share.
+
+mod process;
+
+pub(crate) use process::{Process, eventually};
