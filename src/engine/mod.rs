@@ -6,6 +6,7 @@
 
 pub mod brake;
 mod member;
+pub mod membership;
 pub mod reconcile;
 
 pub use member::{Activity, Member, Source, SourceNode, Target, TreeView, Unsettled};
