@@ -27,6 +27,8 @@ type Answer<T> = Result<T, TransactError<StoreError>>;
 
 fn increment(transaction: &mut Transaction<'_>) -> Result<u64, StoreError> {
     let value = transaction.get::<Counter>(&0)?.unwrap_or(0) + 1;
+    // Lets another thread in at the worst moment.
+    std::thread::yield_now();
     transaction.put::<Counter>(&0, &value)?;
     Ok(value)
 }

@@ -130,8 +130,9 @@ fn a_failed_read_is_told_and_the_store_recovers() {
     assert!(matches!(get(&store, 1), Err(StoreError::Storage(_))));
     assert_eq!(get(&store, 1).unwrap(), Some(1));
 
-    disk.fail_once(Failing::Read);
-    let swallowed = block_on(store.transact(|transaction| {
+    let failing = disk.clone();
+    let swallowed = block_on(store.transact(move |transaction| {
+        failing.fail_once(Failing::Read);
         let seen = transaction.get::<Number>(&1).unwrap_or(None);
         transaction.put::<Number>(&2, &seen.unwrap_or(0))
     }));
