@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub use rustix::io::Errno;
 
 /// The result of a call: the operating system's error number, uninterpreted.
-pub type Result<T> = std::result::Result<T, Errno>;
+pub type Result<T, E = Errno> = std::result::Result<T, E>;
 
 /// An open file or directory, closed when the last clone is dropped.
 #[derive(Clone)]

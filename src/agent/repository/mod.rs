@@ -8,6 +8,7 @@
 //! [`RepositoryError::Unknown`].
 
 mod error;
+pub mod filesystem;
 mod types;
 
 use std::collections::BTreeMap;

@@ -308,7 +308,8 @@ pub struct KnownContent {
     pub content: ContentRef,
 }
 
-/// Content, or a folder, that is ready to be put into its place.
+/// Content, or a folder, that is ready to be put into its place. Drop it once it is placed: while it is open, the document in the
+/// repository counts as one that somebody writes to.
 #[derive(Debug)]
 pub struct Staged {
     /// The operation that it belongs to.
