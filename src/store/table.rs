@@ -6,6 +6,12 @@
 pub enum Table {
     /// The store's own format number. `()` → format, position of a running migration.
     Format = 0,
+    /// Where content is. Scope, hash → pack, offset, whether it can be relied on.
+    Blob = 1,
+    /// Who may refer to what they sent. Scope, holder, hash → until when.
+    BlobLease = 2,
+    /// Contents that were checked in whole for a holder. Scope, holder, root → the reference, until when.
+    ContentSeal = 3,
     // Add a line for each kind of record: its key, an arrow, what it holds. Ranges: 1 to 99 what both roles share, 100 to 169 the
     // coordinator, 170 to 239 the agent.
     /// (network) → the network, the head of its journal, the bytes that it uses.
