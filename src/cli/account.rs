@@ -15,6 +15,8 @@ use crate::{
         profile::{self, Profile},
         text,
     },
+    net::channel::Trust,
+    task,
     wire::pb,
 };
 
@@ -26,7 +28,7 @@ pub(crate) struct Login {
     /// The coordinator's address, such as https://sync.example.com:7443 [default: the one of the last sign-in]
     #[arg(long, value_name = "URL")]
     coordinator: Option<String>,
-    /// The coordinator's certificate authority: the file ca.pem of its data directory
+    /// The coordinator's certificate authority: the file tls/ca.pem of its data directory
     #[arg(long, value_name = "FILE", conflicts_with = "fingerprint")]
     authority: Option<PathBuf>,
     /// The SHA-256 fingerprint of the coordinator's certificate authority, as the coordinator prints it when it starts
@@ -61,7 +63,7 @@ impl Password {
             std::io::stdin().lock().read_line(&mut line)?;
             Ok(line.trim_end_matches(['\r', '\n']).to_owned())
         };
-        let password = tokio::task::spawn_blocking(read).await?.context("cannot read the password")?;
+        let password = task::blocking("read a password", read).await?.context("cannot read the password")?;
         if password.is_empty() { Err(Failure::usage("the password is empty", "").into()) } else { Ok(password) }
     }
 }
@@ -90,7 +92,7 @@ pub(crate) async fn login(globals: &Globals, arguments: Login) -> anyhow::Result
             );
         }
     };
-    let cloud = Cloud::connect(&address, &authority, None).await?;
+    let cloud = Cloud::connect(&address, Trust::Authority(authority.clone()), None).await?;
     let password = arguments.password.read(format!("Password of {}: ", text::printable(&arguments.email))).await?;
     let request = pb::SignInRequest { email: arguments.email, password, label: label() };
     let answer = cloud.accounts().sign_in(request).await.map_err(|status| match status.code() {
@@ -121,7 +123,7 @@ pub(crate) async fn logout(globals: &Globals) -> anyhow::Result<()> {
     let path = profile::find(globals.profile.as_deref())?;
     let profile = Profile::read(&path)?;
     let revoked = async {
-        let cloud = Cloud::connect(&profile.coordinator, &profile.authority, Some(&profile.token)).await?;
+        let cloud = Cloud::connect(&profile.coordinator, Trust::Authority(profile.authority.clone()), Some(&profile.token)).await?;
         cloud.accounts().revoke_token(pb::RevokeTokenRequest { token_id: profile.token_id.clone() }).await?;
         anyhow::Ok(())
     }

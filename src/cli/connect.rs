@@ -5,12 +5,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
 use hyper_util::rt::TokioIo;
 use tonic::{
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+    transport::{Channel, Endpoint},
 };
 
 use crate::{
@@ -18,6 +17,11 @@ use crate::{
         failure::Failure,
         output::Format,
         profile::{self, Profile},
+    },
+    net::{
+        NetError,
+        authority::Fingerprint,
+        channel::{ChannelOptions, Trust, Use},
     },
     wire::pb::{
         account_service_client::AccountServiceClient, agent_service_client::AgentServiceClient,
@@ -51,7 +55,7 @@ impl Globals {
     /// Connects to the coordinator with the stored sign-in.
     pub(crate) async fn cloud(&self) -> anyhow::Result<Cloud> {
         let profile = Profile::read(&profile::find(self.profile.as_deref())?)?;
-        Cloud::connect(&profile.coordinator, &profile.authority, Some(&profile.token)).await
+        Cloud::connect(&profile.coordinator, Trust::Authority(profile.authority.clone()), Some(&profile.token)).await
     }
 
     /// Connects to the agent on this machine.
@@ -71,10 +75,12 @@ pub(crate) async fn agent_at(socket: &Path) -> anyhow::Result<LocalServiceClient
         async move { open_socket(&path).await.map(TokioIo::new) }
     });
     let channel = endpoint.connect_with_connector(connector).await.map_err(|error| {
-        Failure::failed(
-            format!("cannot reach the agent at {}: {}", socket.display(), root_cause(&error)),
-            "see that the agent is running and that you may use its socket",
-        )
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        let message = format!("cannot reach the agent at {}: {cause}", socket.display());
+        Failure { code: "UNAVAILABLE".into(), ..Failure::failed(message, "see that the agent is running and that you may use its socket") }
     })?;
     Ok(LocalServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX))
 }
@@ -139,23 +145,10 @@ macro_rules! service {
 }
 
 impl Cloud {
-    /// Connects to a coordinator whose certificate comes from this authority.
-    pub(crate) async fn connect(address: &str, authority_pem: &str, token: Option<&str>) -> anyhow::Result<Self> {
-        let endpoint = Endpoint::from_shared(address.to_owned())
-            .map_err(|_| Failure::usage(format!("{address:?} is not an address"), "give it as https://HOST:PORT"))?;
-        if endpoint.uri().scheme_str() != Some("https") {
-            return Err(Failure::usage(format!("{address:?} is not an https address"), "give it as https://HOST:PORT").into());
-        }
-        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority_pem));
-        let endpoint = endpoint.tls_config(tls).context("the certificate authority of the coordinator cannot be used")?;
-        let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect().await.map_err(|error| {
-            let mut failure = Failure::failed(
-                format!("cannot reach the coordinator at {address}: {}", root_cause(&error)),
-                "see that it is running and that the address is right",
-            );
-            failure.code = "UNAVAILABLE".into();
-            failure
-        })?;
+    /// Connects to a coordinator that is recognised as told.
+    pub(crate) async fn connect(address: &str, trust: Trust, token: Option<&str>) -> anyhow::Result<Self> {
+        // Documents travel on this connection as well, so it has the large windows.
+        let channel = options(address, trust).connect(Use::Bulk).await.map_err(|error| failure(&error))?;
         Ok(Self { channel, bearer: Bearer::new(token)? })
     }
 
@@ -171,15 +164,20 @@ impl Cloud {
 
 /// Fetches the certificate authority of a coordinator that has this fingerprint; anything else is refused before a word is said.
 pub(crate) async fn authority_of(address: &str, fingerprint: &str) -> anyhow::Result<String> {
-    let _ = (address, fingerprint);
-    anyhow::bail!("not yet")
+    let fingerprint = fingerprint.parse::<Fingerprint>().map_err(|error| Failure::usage(error.to_string(), ""))?;
+    options(address, Trust::Fingerprint(fingerprint)).fetch_authority().await.map_err(|error| failure(&error).into())
 }
 
-/// The innermost cause, which names what happened; the outer ones only say "transport error".
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
+fn options(address: &str, trust: Trust) -> ChannelOptions {
+    ChannelOptions { address: address.to_owned(), trust, identity: None, proxy: None }
+}
+
+fn failure(error: &NetError) -> Failure {
+    match error {
+        NetError::Unreachable { .. } => Failure {
+            code: "UNAVAILABLE".into(),
+            ..Failure::failed(error.to_string(), "see that the coordinator is running and the address is right")
+        },
+        _ => Failure::usage(error.to_string(), ""),
     }
-    cause.to_string()
 }

@@ -69,22 +69,39 @@ impl ChannelOptions {
     /// # Errors
     /// When the address, the proxy or a certificate cannot be used. Not when the coordinator cannot be reached.
     pub fn channel(&self, purpose: Use) -> Result<Channel, NetError> {
-        let uri = self.uri()?;
+        Ok(self.endpoint(purpose)?.connect_with_connector_lazy(self.connector(Arc::new(self.tls()?.0))?))
+    }
+
+    /// Makes a channel and connects it now, so that somebody who waits is told at once when the coordinator cannot be reached.
+    ///
+    /// # Errors
+    /// As [`ChannelOptions::channel`], and when the coordinator cannot be reached or is another one.
+    pub async fn connect(&self, purpose: Use) -> Result<Channel, NetError> {
         let connector = self.connector(Arc::new(self.tls()?.0))?;
+        self.endpoint(purpose)?.connect_with_connector(connector).await.map_err(|error| {
+            let mut cause: &dyn std::error::Error = &error;
+            while let Some(inner) = cause.source() {
+                cause = inner;
+            }
+            NetError::Unreachable { address: self.address.clone(), reason: cause.to_string() }
+        })
+    }
+
+    fn endpoint(&self, purpose: Use) -> Result<Endpoint, NetError> {
+        let uri = self.uri()?;
         let (stream, connection) = match purpose {
             Use::Control => (CONTROL_STREAM_WINDOW, CONTROL_CONNECTION_WINDOW),
             Use::Bulk => (BULK_STREAM_WINDOW, BULK_CONNECTION_WINDOW),
         };
         // The connector does TLS itself, so tonic must see a plain address.
-        let endpoint = Endpoint::from(without_tls(&uri)?)
+        Ok(Endpoint::from(without_tls(&uri)?)
             .origin(uri)
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(stream)
-            .initial_connection_window_size(connection);
-        Ok(endpoint.connect_with_connector_lazy(connector))
+            .initial_connection_window_size(connection))
     }
 
     /// Fetches the certificate of the authority that is pinned by its fingerprint, PEM.

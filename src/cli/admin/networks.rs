@@ -11,13 +11,14 @@ use crate::{
         failure::Failure,
         text::{self, Table, printable},
     },
+    net::channel::Trust,
     wire::pb,
 };
 
 /// The file in a coordinator's data directory that holds its certificate authority.
-const AUTHORITY_FILE: &str = "ca.pem";
+const AUTHORITY_FILE: &str = "tls/ca.pem";
 /// The file in a coordinator's data directory that holds the operator's token.
-const OPERATOR_FILE: &str = "operator.token";
+const OPERATOR_FILE: &str = "operator-token";
 
 /// Networks.
 #[derive(Debug, clap::Subcommand)]
@@ -152,7 +153,7 @@ async fn as_operator(data: &std::path::Path, address: &str) -> anyhow::Result<Cl
             Failure::usage(format!("cannot read {}: {error}", path.display()), remedy)
         })
     };
-    Cloud::connect(address, &read(AUTHORITY_FILE)?, Some(read(OPERATOR_FILE)?.trim())).await
+    Cloud::connect(address, Trust::Authority(read(AUTHORITY_FILE)?), Some(read(OPERATOR_FILE)?.trim())).await
 }
 
 async fn update(globals: &Globals, request: pb::UpdateNetworkRequest) -> anyhow::Result<()> {

@@ -19,6 +19,7 @@ use crate::{
         text,
     },
     model::Name,
+    task,
     wire::pb,
 };
 
@@ -213,7 +214,7 @@ async fn get_document(
     let request = pb::ReadDocumentRequest { node: Some(path::by_id(node)), version, offset: 0, length: 0 };
     let parts = cloud.library().read_document(request).await?.into_inner();
     write_parts(&draft, parts, progress).await?;
-    let committed = tokio::task::spawn_blocking(move || draft.commit(replace)).await?;
+    let committed = task::blocking("flush a document", move || draft.commit(replace)).await?;
     committed.map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
             Failure::failed(format!("{} is there already", shown.display()), "give another destination, or replace it with --force").into()

@@ -10,7 +10,10 @@ mod values;
 
 use std::path::PathBuf;
 
-use crate::cli::Globals;
+use crate::{
+    cli::{Globals, connect::Cloud},
+    wire::pb,
+};
 
 pub(crate) use path::split_site;
 
@@ -141,4 +144,16 @@ fn local_name(path: &std::path::Path) -> anyhow::Result<String> {
         Some(Some(name)) => Ok(name.to_owned()),
         _ => anyhow::bail!("{} has no name that can be used in the cloud", path.display()),
     }
+}
+
+/// Lists what is in a folder of the cloud, all the way down.
+pub(crate) async fn tree_of(cloud: &Cloud, at: &str) -> anyhow::Result<Vec<pb::Node>> {
+    let top = path::get(cloud, at).await?;
+    Ok(show::walk(cloud, &top).await?.into_iter().map(|(_, node)| node).collect())
+}
+
+/// Reads a document's newest bytes.
+pub(crate) async fn read(cloud: &Cloud, node: &pb::Node) -> anyhow::Result<tonic::Streaming<pb::ReadDocumentResponse>> {
+    let request = pb::ReadDocumentRequest { node: Some(path::by_id(node)), version: 0, offset: 0, length: 0 };
+    Ok(cloud.library().read_document(request).await?.into_inner())
 }
