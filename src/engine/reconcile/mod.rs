@@ -84,6 +84,8 @@ pub enum Apply {
     /// Take it out of its folder for a moment, because it holds a name that a ring of moves needs. Its place in the source tree stays what
     /// it was, but it holds no name; a later update gives it its new one.
     StepAside,
+    /// Make it read-only for people. Not planned here: whoever runs the plan adds it when all else rests.
+    Protect,
     /// Remove it; its content goes to the version store.
     Delete,
 }

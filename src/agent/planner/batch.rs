@@ -1,0 +1,267 @@
+//! Plans one batch of dirty members in one transaction.
+
+use super::{Order, status};
+use crate::agent::state::{Applying, Dirty, InFlight, LocalSet, MemberRow, Pushed, StoredTrees, members};
+use crate::engine::brake::{Limits, Verdict};
+use crate::engine::reconcile::{Apply, Hold, Step, Waits, reconcile};
+use crate::engine::{Activity, Target};
+use crate::model::{Kind, MemberState, MemberStatus, NodeId, NodeState, OpId, Operation, PairingId, Place, Push, Reason, SetId};
+use crate::store::{ReadExt as _, StoreError, Transaction, WriteExt as _};
+use crate::sys::World;
+
+/// What a batch came to.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// Members that were planned.
+    pub(super) planned: usize,
+    /// Operations in flight from now on.
+    pub(super) pushes: Vec<OpId>,
+    /// What the applier has to do.
+    pub(super) orders: Vec<Order>,
+}
+
+/// Plans up to `limit` dirty members of a set.
+pub(super) fn plan(tx: &mut Transaction<'_>, set: SetId, limit: usize, limits: &Limits, world: &dyn World) -> Result<Batch, StoreError> {
+    let mut run = Run { set, world, batch: Batch::default(), deletes: Vec::new() };
+    let Some(local) = members::load_set(tx, set)?.filter(|local| !local.ending) else { return Ok(run.batch) };
+    let dirty = tx.scan::<Dirty>(&(set,), None, limit)?;
+    run.batch.planned = dirty.len();
+    for (key, ()) in dirty {
+        tx.delete::<Dirty>(&key)?;
+        if let Some(row) = inherit_absence(tx, set, key.1)? {
+            run.one(tx, &local, row)?;
+        }
+    }
+    run.deletes(tx, &local, limits)?;
+    Ok(run.batch)
+}
+
+/// Loads a member. A folder that left the set took along what is in it, which is written down here, one level at a time.
+fn inherit_absence(tx: &mut Transaction<'_>, set: SetId, node: NodeId) -> Result<Option<MemberRow>, StoreError> {
+    let Some(before) = members::load(tx, set, node)? else { return Ok(None) };
+    let parent = before.member.target_node().and_then(|target| target.state.place.parent);
+    let Some(parent) = parent else { return Ok(Some(before)) };
+    let Some(Target::Absent(departure)) = members::load(tx, set, parent)?.map(|folder| folder.member.target) else {
+        return Ok(Some(before));
+    };
+    let mut after = before.clone();
+    after.member.target = Target::Absent(departure);
+    members::save(tx, set, Some(&before), Some(&after))?;
+    Ok(Some(after))
+}
+
+struct Run<'a> {
+    set: SetId,
+    world: &'a dyn World,
+    batch: Batch,
+    /// Members whose next step deletes something: judged together once all others are planned.
+    deletes: Vec<NodeId>,
+}
+
+impl Run<'_> {
+    fn one(&mut self, tx: &mut Transaction<'_>, local: &LocalSet, row: MemberRow) -> Result<(), StoreError> {
+        match reconcile(&StoredTrees { read: &*tx, set: local }, &row.member)? {
+            Step::Push(Push::Delete { .. }) | Step::Apply(Apply::Delete) => {
+                self.deletes.push(row.member.node);
+                Ok(())
+            }
+            step => self.take(tx, local, row, step),
+        }
+    }
+
+    fn take(&mut self, tx: &mut Transaction<'_>, local: &LocalSet, before: MemberRow, step: Step) -> Result<(), StoreError> {
+        let (node, now) = (before.member.node, self.world.now_millis());
+        let mut row = before.clone();
+        let recorded = matches!(step, Step::Record(_));
+        match step {
+            Step::Rest if row.member.activity == Activity::Idle && needs_protection(local, &row) => {
+                self.apply(tx, &mut row, Apply::Protect)?
+            }
+            Step::Rest if row.member.activity == Activity::Idle => status::settle(&mut row, now),
+            Step::Rest => {}
+            Step::Record(state) => {
+                row.member.base = Some(state);
+                status::settle(&mut row, now);
+            }
+            Step::Hold(hold) => hold_row(&mut row, hold),
+            Step::Push(push) => self.push(tx, &mut row, push)?,
+            Step::Apply(apply) => self.apply(tx, &mut row, apply)?,
+            Step::Forget => return self.forget(tx, &before),
+            Step::Adopt { target } => return adopt(tx, self.set, &before, target),
+        }
+        members::save(tx, self.set, Some(&before), Some(&row))?;
+        if recorded && needs_protection(local, &row) {
+            return members::mark_dirty(tx, self.set, node);
+        }
+        // What was just written is what was planned for; only others were made dirty by it.
+        tx.delete::<Dirty>(&(self.set, node))
+    }
+
+    fn push(&mut self, tx: &mut Transaction<'_>, row: &mut MemberRow, push: Push) -> Result<(), StoreError> {
+        let op = OpId::from_uuid(self.world.mint());
+        row.member.activity = if matches!(push, Push::Create(_)) { Activity::Creating } else { Activity::Pushing };
+        begin(row, op, self.world.now_millis());
+        let operation = Operation { op, set: self.set, node: row.member.node, pairing: row.pairing, push };
+        tx.put::<InFlight>(&op, &Pushed { member: row.member.node, operation })?;
+        self.batch.pushes.push(op);
+        Ok(())
+    }
+
+    fn apply(&mut self, tx: &mut Transaction<'_>, row: &mut MemberRow, apply: Apply) -> Result<(), StoreError> {
+        let op = OpId::from_uuid(self.world.mint());
+        let folder = match new_place(&apply).and_then(|place| place.parent) {
+            Some(parent) => members::load(tx, self.set, parent)?.and_then(|folder| folder.source).map(|source| source.key),
+            None => None,
+        };
+        self.batch.orders.push(Order {
+            set: self.set,
+            node: row.member.node,
+            op,
+            apply,
+            at: row.source.clone(),
+            planned_on: row.member.source_node().map(|source| source.state.clone()),
+            target: row.member.target_node().map(|target| target.state.clone()),
+            folder,
+            aside: row.source.as_ref().and_then(|source| source.aside.clone()),
+        });
+        row.member.activity = Activity::Applying;
+        begin(row, op, self.world.now_millis());
+        tx.put::<Applying>(&op, &(self.set, row.member.node))
+    }
+
+    /// Nothing is left of it; a folder stays known until nothing in it is.
+    fn forget(&self, tx: &mut Transaction<'_>, row: &MemberRow) -> Result<(), StoreError> {
+        let node = Some(row.member.node);
+        if members::at_source(tx, self.set, node)?.is_empty() && members::at_target(tx, self.set, node)?.is_empty() {
+            return members::save(tx, self.set, Some(row), None);
+        }
+        let mut held = row.clone();
+        hold_row(&mut held, Hold { reason: None, detail: String::new(), waits: Waits::Itself });
+        members::save(tx, self.set, Some(row), Some(&held))?;
+        tx.delete::<Dirty>(&(self.set, row.member.node))
+    }
+
+    /// Judges the deletes of the batch together, and plans them, or stops them all.
+    fn deletes(&mut self, tx: &mut Transaction<'_>, local: &LocalSet, limits: &Limits) -> Result<(), StoreError> {
+        let mut planned = Vec::new();
+        for node in std::mem::take(&mut self.deletes) {
+            // Planned again: what was planned meanwhile may have changed what this one sees.
+            let Some(row) = members::load(tx, self.set, node)? else { continue };
+            let step = reconcile(&StoredTrees { read: &*tx, set: local }, &row.member)?;
+            match step {
+                Step::Push(Push::Delete { .. }) => planned.push((count_at_target(tx, self.set, node)?, true, row, step)),
+                Step::Apply(Apply::Delete) => planned.push((1, false, row, step)),
+                step => self.take(tx, local, row, step)?,
+            }
+        }
+        for at_target in [true, false] {
+            let deletes = planned.extract_if(.., |(_, target, ..)| *target == at_target).collect::<Vec<_>>();
+            let count = deletes.iter().map(|(count, ..)| count).sum();
+            let stopped = if count == 0 { None } else { self.judge(tx, limits, count, at_target)? };
+            for (_, _, row, step) in deletes {
+                let step = stopped.clone().map_or(step, Step::Hold);
+                self.take(tx, local, row, step)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the brake; returns how the deletes are held if it stops them.
+    fn judge(&self, tx: &mut Transaction<'_>, limits: &Limits, count: u64, at_target: bool) -> Result<Option<Hold>, StoreError> {
+        let now = self.world.now_millis();
+        let mut verdict = Verdict::Release;
+        members::update_set(tx, self.set, |local| {
+            let members = local.counts.values().sum();
+            let window = if at_target { &mut local.brake_target } else { &mut local.brake_source };
+            verdict = window.judge(limits, count, members, now);
+            if let Verdict::Engage { deletes, members } = verdict {
+                local.braked = Some((deletes, members));
+            }
+        })?;
+        Ok(match verdict {
+            Verdict::Release => None,
+            Verdict::Engage { deletes, members } => Some(Hold {
+                reason: Some(Reason::BrakeEngaged),
+                detail: format!("This would delete {deletes} of {members} items."),
+                waits: Waits::Set,
+            }),
+        })
+    }
+}
+
+fn begin(row: &mut MemberRow, op: OpId, now_millis: u64) {
+    row.operation = Some(op);
+    row.waits = None;
+    row.status.now = MemberStatus { state: MemberState::Syncing, reason: None, detail: String::new() };
+    row.status.attempt_millis = Some(now_millis);
+    row.status.retry_millis = None;
+}
+
+fn hold_row(row: &mut MemberRow, hold: Hold) {
+    row.waits = Some(hold.waits);
+    match hold.reason {
+        Some(reason) => status::fail(row, reason, hold.detail),
+        None => row.status.now = MemberStatus { state: MemberState::Pending, reason: None, detail: hold.detail },
+    }
+}
+
+/// Whether a document has to be made read-only for people.
+fn needs_protection(local: &LocalSet, row: &MemberRow) -> bool {
+    let is_document = row.member.source_node().is_some_and(|source| source.state.kind == Kind::Document);
+    local.definition.options.lock_source && is_document && row.source.as_ref().is_some_and(|source| source.protection.is_none())
+}
+
+fn new_place(apply: &Apply) -> Option<&Place> {
+    match apply {
+        Apply::Create(state) => Some(&state.place),
+        Apply::Update { place, .. } => place.as_ref(),
+        Apply::StepAside | Apply::Protect | Apply::Delete => None,
+    }
+}
+
+/// Counts a member and what is in it at the target.
+fn count_at_target(tx: &Transaction<'_>, set: SetId, node: NodeId) -> Result<u64, StoreError> {
+    let (mut count, mut stack) = (0, vec![node]);
+    while let Some(node) = stack.pop() {
+        count += 1;
+        stack.extend(members::at_target(tx, set, Some(node))?);
+    }
+    Ok(count)
+}
+
+/// Gives the source side of a member to the node that the target has in its place.
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn adopt(tx: &mut Transaction<'_>, set: SetId, ours: &MemberRow, theirs: NodeId) -> Result<(), StoreError> {
+    let before = members::load(tx, set, theirs)?;
+    let mut row = before.clone().unwrap_or_else(|| MemberRow::new(theirs, ours.pairing));
+    row.member.source = ours.member.source.clone();
+    row.source.clone_from(&ours.source);
+    row.source_revision = ours.source_revision.max(row.source_revision) + 1;
+    members::save(tx, set, Some(ours), None)?;
+    members::save(tx, set, before.as_ref(), Some(&row))?;
+    for child in members::at_source(tx, set, Some(ours.member.node))? {
+        members::update(tx, set, child, |child| child.map(|child| move_into(child, theirs)))?;
+    }
+    Ok(())
+}
+
+fn move_into(mut child: MemberRow, folder: NodeId) -> MemberRow {
+    if let crate::engine::Source::Present(source) = &mut child.member.source {
+        source.state = NodeState { place: Place { parent: Some(folder), ..source.state.place.clone() }, ..source.state.clone() };
+        child.source_revision += 1;
+    }
+    child
+}
+
+/// Gives a member a new identity and a new pairing, as if it had never been at the target: how it is pushed again after a delete there.
+///
+/// # Errors
+/// When the store fails.
+pub fn begin_anew(tx: &mut Transaction<'_>, set: SetId, row: &MemberRow, world: &dyn World) -> Result<(), StoreError> {
+    let fresh = MemberRow::new(NodeId::from_uuid(world.mint()), PairingId::from_uuid(world.mint()));
+    let node = fresh.member.node;
+    members::save(tx, set, None, Some(&fresh))?;
+    adopt(tx, set, row, node)
+}

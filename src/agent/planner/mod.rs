@@ -1,0 +1,173 @@
+//! Runs the planner over dirty members, and writes what came of it into the trees.
+//!
+//! One task plans. A batch of dirty members is planned in one transaction, in which every push gets its operation and is stored as in
+//! flight: what leaves is durable first. Deletes of a batch are judged together by the brake. Pushes go to the session, changes of the
+//! source to the applier; both come back through [`outcome`] and [`applied`].
+
+pub mod applied;
+mod batch;
+pub mod journal;
+pub mod outcome;
+mod status;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use super::repository::RepoKey;
+use super::state::{LocalSets, Retries, SourceRow, members};
+use crate::engine::reconcile::Apply;
+use crate::model::{Name, NodeId, NodeState, OpId, SetId};
+use crate::store::{ReadExt as _, StoreError, TransactError};
+
+pub use batch::begin_anew;
+
+/// Dirty members planned in one transaction: large enough to share its flush, small enough to start work soon.
+const BATCH: usize = 512;
+/// Steps under way at most, on each side. Planning waits beyond this; what is dirty stays stored.
+const UNDER_WAY_MAX: usize = 4_096;
+/// The longest wait before retries by time are looked at.
+const RETRY_TICK: Duration = Duration::from_millis(500);
+
+/// Something for the applier to do at the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The set.
+    pub set: SetId,
+    /// The member.
+    pub node: NodeId,
+    /// Names this work, in staging and in kept versions.
+    pub op: OpId,
+    /// What to do.
+    pub apply: Apply,
+    /// Where the member is, if it is at the source.
+    pub at: Option<SourceRow>,
+    /// The state at the source that the plan was made for.
+    pub planned_on: Option<NodeState>,
+    /// The target's state that it was planned from: what base becomes in the facets that are applied.
+    pub target: Option<NodeState>,
+    /// The folder at the source that the new place names.
+    pub folder: Option<RepoKey>,
+    /// The name that it has there now, when that is not the name in `planned_on`.
+    pub aside: Option<Name>,
+}
+
+/// How many steps are under way, and a bell for when there are fewer.
+#[derive(Debug, Clone, Default)]
+pub struct UnderWay {
+    count: Arc<AtomicUsize>,
+    fewer: Arc<Notify>,
+}
+
+impl UnderWay {
+    /// Counts steps that begin.
+    pub fn begin(&self, steps: usize) {
+        self.count.fetch_add(steps, Ordering::Relaxed);
+    }
+
+    /// Counts steps that ended.
+    pub fn end(&self, steps: usize) {
+        let mut now = self.count.load(Ordering::Relaxed);
+        while let Err(other) = self.count.compare_exchange_weak(now, now.saturating_sub(steps), Ordering::Relaxed, Ordering::Relaxed) {
+            now = other;
+        }
+        self.fewer.notify_one();
+    }
+
+    /// Returns how many are under way.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+/// Where planned steps go.
+#[derive(Debug, Clone)]
+pub struct Outlets {
+    /// Operations in flight, for the session, in the order in which they must leave.
+    pub pushes: mpsc::UnboundedSender<OpId>,
+    /// Orders for the applier.
+    pub orders: mpsc::UnboundedSender<Order>,
+    /// Bounds both queues.
+    pub under_way: UnderWay,
+}
+
+/// Plans until `cancel` fires.
+///
+/// # Errors
+/// When the store fails for good.
+pub async fn run(context: Context, outlets: Outlets, cancel: CancellationToken) -> Result<(), StoreError> {
+    loop {
+        let planned = plan_all(&context, &outlets).await?;
+        if planned > 0 {
+            continue;
+        }
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Ok(()),
+            () = context.planner.notified() => {}
+            () = outlets.under_way.fewer.notified() => {}
+            () = tokio::time::sleep(RETRY_TICK) => wake_due(&context).await?,
+        }
+    }
+}
+
+/// Plans one batch of each set; returns how many members were planned.
+async fn plan_all(context: &Context, outlets: &Outlets) -> Result<usize, StoreError> {
+    let sets = context.store.read(|read| read.scan::<LocalSets>(&(), None, usize::MAX))?;
+    let mut planned = 0;
+    for (set, _) in sets {
+        let room = UNDER_WAY_MAX.saturating_sub(outlets.under_way.count());
+        if room == 0 {
+            break;
+        }
+        let (world, limits) = (Arc::clone(&context.world), context.config.brake);
+        let limit = BATCH.min(room);
+        let batch = context.store.transact(move |tx| batch::plan(tx, set, limit, &limits, &*world)).await;
+        let batch = committed(batch)?;
+        planned += batch.planned;
+        outlets.under_way.begin(batch.pushes.len() + batch.orders.len());
+        for push in batch.pushes {
+            // The receivers live as long as the agent; what is not taken is in the store and found at the next start.
+            let _closed = outlets.pushes.send(push);
+        }
+        for order in batch.orders {
+            let _closed = outlets.orders.send(order);
+        }
+    }
+    Ok(planned)
+}
+
+/// Marks as dirty what is to be tried again by now.
+async fn wake_due(context: &Context) -> Result<(), StoreError> {
+    let now = context.world.now_millis();
+    let due = context.store.read(|read| read.scan::<Retries>(&(), None, BATCH))?;
+    let due: Vec<_> = due.into_iter().map(|(key, ())| key).take_while(|(at, ..)| *at <= now).collect();
+    if due.is_empty() {
+        return Ok(());
+    }
+    let woken = context.store.transact(move |tx| {
+        for (_, set, node) in &due {
+            members::update(tx, *set, *node, |row| {
+                row.map(|mut row| {
+                    row.status.retry_millis = None;
+                    row
+                })
+            })?;
+            members::mark_dirty(tx, *set, *node)?;
+        }
+        Ok::<_, StoreError>(())
+    });
+    committed(woken.await)
+}
+
+/// Returns what a transaction of this module's own returned: it aborts only because the store failed.
+pub(super) fn committed<T>(outcome: Result<T, TransactError<StoreError>>) -> Result<T, StoreError> {
+    outcome.map_err(|error| match error {
+        TransactError::Aborted(error) | TransactError::NotProcessed(error) | TransactError::Unknown(error) => error,
+    })
+}

@@ -1,0 +1,207 @@
+//! What came of a push, told by its outcome or by the journal, whichever comes first.
+
+use super::{batch, status};
+use crate::agent::state::{InFlight, MemberRow, Pushed, members};
+use crate::engine::reconcile::Waits;
+use crate::engine::{Activity, Source, Target};
+use crate::model::{
+    Departure, MemberState, MemberStatus, NodeId, NodeState, OpId, Operation, Outcome, Place, Push, Reason, Refusal, Revisions, Sequence,
+    SetId, TargetNode,
+};
+use crate::store::{ReadExt as _, StoreError, Transaction, WriteExt as _};
+use crate::sys::World;
+
+/// What the session has to do about an outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing: the operation ended.
+    Ended,
+    /// The content is to be uploaded, then the same operation sent again.
+    Upload(OpId),
+    /// Another operation took its place and is to be sent.
+    Send(OpId),
+}
+
+/// Writes down the outcome of an operation. One that is not in flight any more was heard of before.
+///
+/// # Errors
+/// When the store fails.
+pub fn record(tx: &mut Transaction<'_>, op: OpId, outcome: &Outcome, world: &dyn World) -> Result<Next, StoreError> {
+    let Some(pushed) = tx.get::<InFlight>(&op)? else { return Ok(Next::Ended) };
+    match outcome {
+        // The state of an adopted node comes with the journal alone.
+        Outcome::Done(_) if matches!(pushed.operation.push, Push::Pair { .. }) => Ok(Next::Ended),
+        Outcome::Done(sequence) => done(tx, &pushed, *sequence, None, world).map(|()| Next::Ended),
+        Outcome::Refused(Refusal::ContentMissing) => Ok(Next::Upload(op)),
+        Outcome::Refused(refusal) => refused(tx, &pushed, refusal, world),
+    }
+}
+
+/// Ends an operation that was done: base becomes what was pushed, and the target what the journal says or, before it does, the same.
+///
+/// # Errors
+/// When the store fails.
+pub fn done(
+    tx: &mut Transaction<'_>,
+    pushed: &Pushed,
+    sequence: Sequence,
+    journal: Option<&Target>,
+    world: &dyn World,
+) -> Result<(), StoreError> {
+    let operation = &pushed.operation;
+    tx.delete::<InFlight>(&operation.op)?;
+    let Some(before) = members::load(tx, operation.set, pushed.member)?.filter(|row| row.operation == Some(operation.op)) else {
+        return Ok(());
+    };
+    let mut row = before.clone();
+    end(&mut row);
+    match &operation.push {
+        Push::Create(state) => {
+            row.member.base = Some(state.clone());
+            row.member.target = present(operation.node, state.clone(), Revisions::all_at(sequence, &state.properties));
+        }
+        Push::Update { .. } => update(&mut row, operation, sequence),
+        Push::Delete { .. } => row.member.target = Target::Absent(Departure::Deleted),
+        Push::Release => row.member.target = Target::Absent(Departure::Released),
+        Push::Pair { .. } => {}
+    }
+    if let Some(target) = journal {
+        row.member.target = target.clone();
+    }
+    row.status.success_millis = Some(world.now_millis());
+    row.status.failures = 0;
+    members::save(tx, operation.set, Some(&before), Some(&row))?;
+    // Equal now or not: the planner says.
+    members::mark_dirty(tx, operation.set, pushed.member)?;
+    match (&operation.push, pushed.member != operation.node) {
+        (Push::Pair { .. }, true) => batch::adopt(tx, operation.set, &row, operation.node),
+        _ => Ok(()),
+    }
+}
+
+/// Ends an operation that never left, because the source changed before it could: it is planned again.
+///
+/// # Errors
+/// When the store fails.
+pub fn cancel(tx: &mut Transaction<'_>, op: OpId) -> Result<(), StoreError> {
+    let Some(pushed) = tx.get::<InFlight>(&op)? else { return Ok(()) };
+    tx.delete::<InFlight>(&op)?;
+    members::update(tx, pushed.operation.set, pushed.member, |row| {
+        row.map(|mut row| {
+            end(&mut row);
+            row
+        })
+    })?;
+    members::mark_dirty(tx, pushed.operation.set, pushed.member)
+}
+
+fn end(row: &mut MemberRow) {
+    row.member.activity = Activity::Idle;
+    row.operation = None;
+    row.status.now = MemberStatus { state: MemberState::Pending, reason: None, detail: String::new() };
+}
+
+const fn present(node: NodeId, state: NodeState, revisions: Revisions) -> Target {
+    Target::Present(TargetNode { node, state, revisions })
+}
+
+/// Moves base and target to the facets that were pushed.
+fn update(row: &mut MemberRow, operation: &Operation, sequence: Sequence) {
+    let Push::Update { content, place, properties } = &operation.push else { return };
+    let (Some(base), Target::Present(target)) = (&mut row.member.base, &mut row.member.target) else { return };
+    if let Some((content, _)) = content {
+        base.content = Some(*content);
+        target.state.content = Some(*content);
+        target.revisions.content = sequence;
+    }
+    if let Some((place, _)) = place {
+        base.place.clone_from(place);
+        target.state.place.clone_from(place);
+        target.revisions.place = sequence;
+    }
+    for change in properties {
+        for known in [&mut base.properties, &mut target.state.properties] {
+            let fits = known.set(change.property, change.value.clone());
+            debug_assert!(fits.is_ok(), "a value that was pushed fits its property");
+        }
+        target.revisions.properties.insert(change.property, sequence);
+    }
+}
+
+fn refused(tx: &mut Transaction<'_>, pushed: &Pushed, refusal: &Refusal, world: &dyn World) -> Result<Next, StoreError> {
+    let operation = &pushed.operation;
+    tx.delete::<InFlight>(&operation.op)?;
+    let Some(before) = members::load(tx, operation.set, pushed.member)?.filter(|row| row.operation == Some(operation.op)) else {
+        return Ok(Next::Ended);
+    };
+    let mut row = before.clone();
+    if let Some(pair) = offer_pairing(&row, operation, refusal, world) {
+        row.operation = Some(pair.op);
+        let op = pair.op;
+        tx.put::<InFlight>(&op, &Pushed { member: pushed.member, operation: pair })?;
+        members::save(tx, operation.set, Some(&before), Some(&row))?;
+        return Ok(Next::Send(op));
+    }
+    end(&mut row);
+    explain(&mut row, operation, refusal);
+    match refusal {
+        Refusal::NotEmpty => row.member.shallow = true,
+        _ => status::retry(&mut row, world.now_millis(), world.draw()),
+    }
+    members::save(tx, operation.set, Some(&before), Some(&row))?;
+    if *refusal != Refusal::NotEmpty {
+        // Planned again when its time comes, or as soon as something that it hangs on changes.
+        tx.delete::<crate::agent::state::Dirty>(&(operation.set, pushed.member))?;
+    }
+    Ok(Next::Ended)
+}
+
+/// A direct member whose name is taken in the target folder may be adopted there: a folder always, a document if it is equal, which the
+/// coordinator checks.
+fn offer_pairing(row: &MemberRow, operation: &Operation, refusal: &Refusal, world: &dyn World) -> Option<Operation> {
+    let Refusal::NameTaken { holder: Some(holder) } = refusal else { return None };
+    let Push::Create(state) = &operation.push else { return None };
+    if state.place.parent.is_some() || row.member.base.is_some() {
+        return None;
+    }
+    Some(Operation {
+        op: OpId::from_uuid(world.mint()),
+        set: operation.set,
+        node: *holder,
+        pairing: operation.pairing,
+        push: Push::Pair { content: state.content },
+    })
+}
+
+fn explain(row: &mut MemberRow, operation: &Operation, refusal: &Refusal) {
+    match refusal {
+        Refusal::Because(reason, detail) => {
+            row.waits = Some(Waits::Itself);
+            status::fail(row, *reason, detail.clone());
+        }
+        Refusal::NameTaken { .. } => {
+            if let Some(place) = wanted_place(row, operation) {
+                row.waits = Some(Waits::Name(place.parent, place.name.folded()));
+                status::fail(row, Reason::NameClash, format!("The name {:?} is taken in the cloud.", place.name));
+            }
+        }
+        Refusal::Stale | Refusal::Missing | Refusal::NotEmpty | Refusal::ContentMissing => row.waits = Some(Waits::Itself),
+    }
+}
+
+fn wanted_place(row: &MemberRow, operation: &Operation) -> Option<Place> {
+    match (&operation.push, &row.member.source) {
+        (Push::Create(state), _) => Some(state.place.clone()),
+        (Push::Update { place: Some((place, _)), .. }, _) => Some(place.clone()),
+        (_, Source::Present(source)) => Some(source.state.place.clone()),
+        _ => None,
+    }
+}
+
+/// Returns the set of an operation in flight.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn set_of(tx: &Transaction<'_>, op: OpId) -> Result<Option<SetId>, StoreError> {
+    Ok(tx.get::<InFlight>(&op)?.map(|pushed| pushed.operation.set))
+}

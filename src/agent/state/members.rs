@@ -1,0 +1,333 @@
+//! Reading and changing members, with all that hangs on them.
+
+use std::collections::BTreeSet;
+
+use super::view::{parent_key, source_children, target_children};
+use super::{
+    Dirty, Keys, LocalSet, LocalSets, MemberRow, Members, Retries, SourceNames, Status, TargetNames, Unreported, WaitKey, Waiting,
+};
+use crate::engine::reconcile::Waits;
+use crate::engine::{Member, Target};
+use crate::model::{FoldedName, MemberState, MemberStatus, Name, NodeId, PairingId, SetId};
+use crate::store::{Key as _, Read, ReadExt as _, StoreError, Transaction, WriteExt as _};
+
+pub use super::view::{source_children as at_source, target_children as at_target};
+
+/// The most waiters that one page reads.
+const WAITERS_PAGE: usize = 1_000;
+
+impl MemberRow {
+    /// A member of which nothing is known yet.
+    #[must_use]
+    pub const fn new(node: NodeId, pairing: PairingId) -> Self {
+        Self {
+            member: Member::new(node),
+            pairing,
+            source: None,
+            source_revision: 0,
+            operation: None,
+            waits: None,
+            status: Status {
+                now: MemberStatus { state: MemberState::Pending, reason: None, detail: String::new() },
+                success_millis: None,
+                attempt_millis: None,
+                failures: 0,
+                retry_millis: None,
+            },
+        }
+    }
+
+    /// Whether it was selected by a person itself, as far as either side says.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        let member = &self.member;
+        let state =
+            member.source_node().map(|source| &source.state).or(member.target_node().map(|target| &target.state)).or(member.base.as_ref());
+        state.is_some_and(|state| state.place.parent.is_none())
+    }
+
+    fn source_name(&self) -> Option<(Option<NodeId>, &Name)> {
+        let source = self.member.source_node().filter(|_| !self.member.aside)?;
+        Some((source.state.place.parent, &source.state.place.name))
+    }
+
+    fn target_name(&self) -> Option<(Option<NodeId>, &Name)> {
+        let target = self.member.target_node()?;
+        Some((target.state.place.parent, &target.state.place.name))
+    }
+}
+
+/// Returns a member.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn load(read: &(impl Read + ?Sized), set: SetId, node: NodeId) -> Result<Option<MemberRow>, StoreError> {
+    read.get::<Members>(&(set, node))
+}
+
+/// Changes a member, or with a function that returns `None` removes it, and keeps everything that hangs on it. A member that is not there
+/// is given to `change` as `None`.
+///
+/// # Errors
+/// When the store fails.
+pub fn update(
+    tx: &mut Transaction<'_>,
+    set: SetId,
+    node: NodeId,
+    change: impl FnOnce(Option<MemberRow>) -> Option<MemberRow>,
+) -> Result<(), StoreError> {
+    let before = load(tx, set, node)?;
+    let after = change(before.clone());
+    save(tx, set, before.as_ref(), after.as_ref())
+}
+
+/// Writes a member whose stored state is `before`, keeps the indices, and marks as dirty what has to be planned again.
+///
+/// # Errors
+/// When the store fails.
+pub fn save(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, after: Option<&MemberRow>) -> Result<(), StoreError> {
+    let Some(node) = after.or(before).map(|row| row.member.node) else { return Ok(()) };
+    if before == after {
+        return Ok(());
+    }
+    save_keys(tx, set, before, after)?;
+    let mut freed = save_source_name(tx, set, before, after)?;
+    freed.extend(save_target_name(tx, set, before, after)?);
+    for (parent, name) in freed {
+        wake(tx, set, &Waits::Name(parent, name))?;
+    }
+    if before.map(|row| &row.member) != after.map(|row| &row.member) {
+        mark_dirty(tx, set, node)?;
+        wake(tx, set, &Waits::Node(node))?;
+        wake_children(tx, set, before, after)?;
+    }
+    save_wait(tx, set, node, before, after)?;
+    save_status(tx, set, node, before, after)?;
+    match after {
+        Some(row) => tx.put::<Members>(&(set, node), row),
+        None => {
+            tx.delete::<Dirty>(&(set, node))?;
+            tx.delete::<Members>(&(set, node))?;
+            wake_parent(tx, set, before)
+        }
+    }
+}
+
+/// A folder that is gone is forgotten only after what was in it.
+fn wake_parent(tx: &mut Transaction<'_>, set: SetId, removed: Option<&MemberRow>) -> Result<(), StoreError> {
+    let Some(member) = removed.map(|row| &row.member) else { return Ok(()) };
+    let states = [member.source_node().map(|source| &source.state), member.target_node().map(|target| &target.state), member.base.as_ref()];
+    for parent in states.into_iter().flatten().filter_map(|state| state.place.parent).collect::<BTreeSet<_>>() {
+        if tx.exists::<Members>(&(set, parent))? {
+            mark_dirty(tx, set, parent)?;
+        }
+    }
+    Ok(())
+}
+
+/// Marks a member to be planned.
+///
+/// # Errors
+/// When the store fails.
+pub fn mark_dirty(tx: &mut Transaction<'_>, set: SetId, node: NodeId) -> Result<(), StoreError> {
+    tx.put::<Dirty>(&(set, node), &())
+}
+
+/// Marks as dirty everybody who waits for this.
+///
+/// # Errors
+/// When the store fails.
+pub fn wake(tx: &mut Transaction<'_>, set: SetId, waits: &Waits) -> Result<(), StoreError> {
+    let key = wait_key(waits);
+    let mut after = None;
+    loop {
+        let rows = tx.scan::<Waiting>(&(set, key.clone()), after.as_ref(), WAITERS_PAGE)?;
+        for ((.., node), ()) in &rows {
+            mark_dirty(tx, set, *node)?;
+        }
+        match rows.into_iter().nth(WAITERS_PAGE - 1) {
+            Some((last, ())) => after = Some(last),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Returns a set.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn load_set(read: &(impl Read + ?Sized), set: SetId) -> Result<Option<LocalSet>, StoreError> {
+    read.get::<LocalSets>(&set)
+}
+
+/// Changes a set, if it is there.
+///
+/// # Errors
+/// When the store fails.
+pub fn update_set(tx: &mut Transaction<'_>, set: SetId, change: impl FnOnce(&mut LocalSet)) -> Result<(), StoreError> {
+    let Some(before) = load_set(tx, set)? else { return Ok(()) };
+    let mut after = before.clone();
+    change(&mut after);
+    let gates = |set: &LocalSet| (set.source_complete, set.target_complete, set.braked, set.ending);
+    if gates(&before) != gates(&after) {
+        wake(tx, set, &Waits::Set)?;
+    }
+    if before == after { Ok(()) } else { tx.put::<LocalSets>(&set, &after) }
+}
+
+/// A folder that comes or goes, on either side, changes what can be done about what is in it.
+fn wake_children(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, after: Option<&MemberRow>) -> Result<(), StoreError> {
+    let Some(folder) = after.or(before).filter(|row| is_folder(&row.member)) else { return Ok(()) };
+    let node = folder.member.node;
+    let source = |row: Option<&MemberRow>| row.is_some_and(|row| row.member.source_node().is_some());
+    let target = |row: Option<&MemberRow>| row.map(|row| std::mem::discriminant::<Target>(&row.member.target));
+    let shallow = |row: Option<&MemberRow>| row.is_some_and(|row| row.member.shallow);
+    if (source(before), target(before), shallow(before)) == (source(after), target(after), shallow(after)) {
+        return Ok(());
+    }
+    let mut children: BTreeSet<NodeId> = source_children(tx, set, Some(node))?.into_iter().collect();
+    children.extend(target_children(tx, set, Some(node))?);
+    children.into_iter().try_for_each(|child| mark_dirty(tx, set, child))
+}
+
+fn is_folder(member: &Member) -> bool {
+    let kinds = [
+        member.source_node().map(|source| source.state.kind),
+        member.target_node().map(|target| target.state.kind),
+        member.base.as_ref().map(|base| base.kind),
+    ];
+    kinds.contains(&Some(crate::model::Kind::Folder))
+}
+
+fn save_keys(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, after: Option<&MemberRow>) -> Result<(), StoreError> {
+    let key = |row: Option<&MemberRow>| row.and_then(|row| row.source.as_ref()).map(|source| (source.key.as_bytes().to_vec(),));
+    let (old, new) = (key(before), key(after));
+    if old == new {
+        return Ok(());
+    }
+    if let (Some(old), Some(row)) = (old, before) {
+        // Another member may have taken the key over in the meantime, as when a set hands a node to another.
+        if tx.get::<Keys>(&old)? == Some((set, row.member.node)) {
+            tx.delete::<Keys>(&old)?;
+        }
+    }
+    match (new, after) {
+        (Some(new), Some(row)) => tx.put::<Keys>(&new, &(set, row.member.node)),
+        _ => Ok(()),
+    }
+}
+
+/// The names whose holder changed.
+type Freed = Vec<(Option<NodeId>, FoldedName)>;
+
+fn save_source_name(
+    tx: &mut Transaction<'_>,
+    set: SetId,
+    before: Option<&MemberRow>,
+    after: Option<&MemberRow>,
+) -> Result<Freed, StoreError> {
+    let (old, new) = (before.and_then(MemberRow::source_name), after.and_then(MemberRow::source_name));
+    let Some(node) = after.or(before).map(|row| row.member.node).filter(|_| old != new) else { return Ok(Vec::new()) };
+    let key = |(parent, name): (Option<NodeId>, &Name)| (set, parent_key(parent), name.folded(), name.as_str().as_bytes().to_vec(), node);
+    if let Some(old) = old {
+        tx.delete::<SourceNames>(&key(old))?;
+    }
+    if let Some(new) = new {
+        tx.put::<SourceNames>(&key(new), &())?;
+    }
+    Ok(old.into_iter().chain(new).map(|(parent, name)| (parent, name.folded())).collect())
+}
+
+fn save_target_name(
+    tx: &mut Transaction<'_>,
+    set: SetId,
+    before: Option<&MemberRow>,
+    after: Option<&MemberRow>,
+) -> Result<Freed, StoreError> {
+    let (old, new) = (before.and_then(MemberRow::target_name), after.and_then(MemberRow::target_name));
+    let Some(node) = after.or(before).map(|row| row.member.node).filter(|_| old != new) else { return Ok(Vec::new()) };
+    let key = |(parent, name): (Option<NodeId>, &Name)| (set, parent_key(parent), name.folded(), node);
+    if let Some(old) = old {
+        tx.delete::<TargetNames>(&key(old))?;
+    }
+    if let Some(new) = new {
+        tx.put::<TargetNames>(&key(new), &())?;
+    }
+    Ok(old.into_iter().chain(new).map(|(parent, name)| (parent, name.folded())).collect())
+}
+
+fn save_wait(
+    tx: &mut Transaction<'_>,
+    set: SetId,
+    node: NodeId,
+    before: Option<&MemberRow>,
+    after: Option<&MemberRow>,
+) -> Result<(), StoreError> {
+    let waits = |row: Option<&MemberRow>| row.and_then(|row| row.waits.clone()).filter(|waits| *waits != Waits::Itself);
+    let (old, new) = (waits(before), waits(after));
+    if old == new {
+        return Ok(());
+    }
+    if let Some(old) = old {
+        tx.delete::<Waiting>(&(set, wait_key(&old), node))?;
+    }
+    match new {
+        Some(new) => tx.put::<Waiting>(&(set, wait_key(&new), node), &()),
+        None => Ok(()),
+    }
+}
+
+fn save_status(
+    tx: &mut Transaction<'_>,
+    set: SetId,
+    node: NodeId,
+    before: Option<&MemberRow>,
+    after: Option<&MemberRow>,
+) -> Result<(), StoreError> {
+    let retry = |row: Option<&MemberRow>| row.and_then(|row| row.status.retry_millis);
+    if retry(before) != retry(after) {
+        if let Some(at) = retry(before) {
+            tx.delete::<Retries>(&(at, set, node))?;
+        }
+        if let Some(at) = retry(after) {
+            tx.put::<Retries>(&(at, set, node), &())?;
+        }
+    }
+    let now = |row: Option<&MemberRow>| row.map(|row| row.status.now.clone());
+    let (old, new) = (now(before), now(after));
+    if old == new {
+        return Ok(());
+    }
+    tx.put::<Unreported>(&(set, node), &())?;
+    let (old, new) = (old.map(|status| status.state), new.map(|status| status.state));
+    if old == new {
+        return Ok(());
+    }
+    update_set(tx, set, |local| {
+        if let Some(count) = old.and_then(|state| local.counts.get_mut(&state)) {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(state) = new {
+            *local.counts.entry(state).or_default() += 1;
+        }
+    })
+}
+
+/// Encodes what is waited for, as a part of a key.
+fn wait_key(waits: &Waits) -> WaitKey {
+    let mut key = Vec::new();
+    match waits {
+        Waits::Itself => key.push(0),
+        Waits::Set => key.push(1),
+        Waits::Node(node) => {
+            key.push(2);
+            node.encode(&mut key);
+        }
+        Waits::Name(parent, name) => {
+            key.push(3);
+            parent_key(*parent).encode(&mut key);
+            name.encode(&mut key);
+        }
+    }
+    key
+}

@@ -1,0 +1,110 @@
+//! The stored trees, as the planner looks at them.
+
+use super::{LocalSet, Members, Parent, SourceNames, TargetNames};
+use crate::engine::{Member, TreeView, Unsettled};
+use crate::model::{FoldedName, NodeId, Sequence, SetId, SetOptions};
+use crate::store::{Read, ReadExt, StoreError};
+
+/// The most children that are listed in one go; larger folders take several.
+const CHILDREN_PAGE: usize = 1_000;
+
+/// One set's trees in a store.
+pub struct StoredTrees<'a, R: ?Sized> {
+    /// What they are read from.
+    pub read: &'a R,
+    /// The set.
+    pub set: &'a LocalSet,
+}
+
+impl<R: ?Sized> std::fmt::Debug for StoredTrees<'_, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoredTrees").field("set", &self.set.definition.id).finish_non_exhaustive()
+    }
+}
+
+impl<R: Read + ?Sized> StoredTrees<'_, R> {
+    const fn id(&self) -> SetId {
+        self.set.definition.id
+    }
+}
+
+/// Returns a folder as a part of a key.
+#[must_use]
+pub fn parent_key(parent: Option<NodeId>) -> Parent {
+    parent.map_or([0; 16], |parent| *parent.as_bytes())
+}
+
+impl<R: Read + ?Sized> TreeView for StoredTrees<'_, R> {
+    type Error = StoreError;
+
+    fn member(&self, node: NodeId) -> Result<Option<Member>, StoreError> {
+        Ok(self.read.get::<Members>(&(self.id(), node))?.map(|row| row.member))
+    }
+
+    fn source_holders(&self, parent: Option<NodeId>, name: &FoldedName) -> Result<Vec<NodeId>, StoreError> {
+        let rows = self.read.scan::<SourceNames>(&(self.id(), parent_key(parent), name.clone()), None, CHILDREN_PAGE)?;
+        Ok(rows.into_iter().map(|((.., node), ())| node).collect())
+    }
+
+    fn target_holder(&self, parent: Option<NodeId>, name: &FoldedName) -> Result<Option<NodeId>, StoreError> {
+        let rows = self.read.scan::<TargetNames>(&(self.id(), parent_key(parent), name.clone()), None, 1)?;
+        Ok(rows.into_iter().next().map(|((.., node), ())| node))
+    }
+
+    fn has_source_children(&self, parent: NodeId) -> Result<bool, StoreError> {
+        Ok(!self.read.scan::<SourceNames>(&(self.id(), parent_key(Some(parent))), None, 1)?.is_empty())
+    }
+
+    fn target_children(&self, parent: NodeId) -> Result<Vec<NodeId>, StoreError> {
+        target_children(self.read, self.id(), Some(parent))
+    }
+
+    fn options(&self) -> SetOptions {
+        self.set.definition.options
+    }
+
+    fn known_through(&self) -> Sequence {
+        self.set.cursor.map_or(Sequence::ZERO, |cursor| cursor.sequence)
+    }
+
+    fn unsettled(&self) -> Option<Unsettled> {
+        if !self.set.source_complete {
+            Some(Unsettled::Source)
+        } else if !self.set.target_complete {
+            Some(Unsettled::Target)
+        } else {
+            None
+        }
+    }
+}
+
+/// Lists what is in a folder at the target; with `None`, the direct members.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn target_children(read: &(impl Read + ?Sized), set: SetId, parent: Option<NodeId>) -> Result<Vec<NodeId>, StoreError> {
+    children(|after| read.scan::<TargetNames>(&(set, parent_key(parent)), after, CHILDREN_PAGE), |key| key.3)
+}
+
+/// Lists what is in a folder at the source; with `None`, the direct members.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn source_children(read: &(impl Read + ?Sized), set: SetId, parent: Option<NodeId>) -> Result<Vec<NodeId>, StoreError> {
+    children(|after| read.scan::<SourceNames>(&(set, parent_key(parent)), after, CHILDREN_PAGE), |key| key.4)
+}
+
+fn children<K>(
+    page: impl Fn(Option<&K>) -> Result<Vec<(K, ())>, StoreError>,
+    node: impl Fn(&K) -> NodeId,
+) -> Result<Vec<NodeId>, StoreError> {
+    let mut all = Vec::new();
+    let mut rows = page(None)?;
+    while !rows.is_empty() {
+        all.extend(rows.iter().map(|(key, ())| node(key)));
+        let full = rows.len() == CHILDREN_PAGE;
+        let Some((last, ())) = rows.last().filter(|_| full) else { break };
+        rows = page(Some(last))?;
+    }
+    Ok(all)
+}
