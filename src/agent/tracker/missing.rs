@@ -1,0 +1,266 @@
+//! Decides about members that are not where they were: moved, or gone.
+//!
+//! Absence is not a delete. A member becomes absent only when a fresh look shows that it is not at its place and a search that looked at
+//! everything found it nowhere, or found it where its set does not reach. A search that fails decides nothing.
+
+use std::collections::BTreeSet;
+
+use super::Failure;
+use super::ingest::{Verdict, depart, remove, trouble};
+use super::look::Looker;
+use super::outcome::{Missing, Outcome, Wanted};
+use super::queue::{Scope, Topic};
+use super::scene::{self, Known};
+use super::sort::{Guess, Spot, describe, is_outdated};
+use crate::agent::repository::{EntryName, Item, RepoKey, RepoPlace, Repository, RepositoryError, SiteName, Unhealthy, UnsupportedKind};
+use crate::agent::state::members::{load, load_set};
+use crate::model::{Kind, Reason, SetShape};
+
+/// The attempt that a look after an undecided search counts as: searching is costly, so not too soon.
+const UNDECIDED_ATTEMPT: u32 = 3;
+
+/// What was found at the place of a missing member.
+#[derive(Debug, Clone, Copy)]
+enum Occupant {
+    /// Nothing, or another member.
+    None,
+    /// An item that nobody knows: the member's new content, unless its old item is found.
+    Unknown,
+    /// Something that cannot be synced.
+    Unsupported(UnsupportedKind),
+}
+
+/// What is found out about a missing member without the trees.
+enum Trace {
+    /// It is nowhere.
+    Gone(Occupant),
+    /// It is here now; with the site, where the repository could name it.
+    At(RepoPlace, Option<SiteName>),
+}
+
+/// What to do about a missing member.
+enum Decision {
+    Remove,
+    Blame(Reason, String),
+    /// It is a direct member, and left its library.
+    Depart,
+    /// It is a direct member, and lies here now.
+    Follow(RepoPlace),
+}
+
+impl Looker {
+    /// Decides about members, at most a batch of them.
+    pub(super) async fn decide(&self, missing: Vec<Missing>) -> Result<Outcome, Failure> {
+        let mut outcome = Outcome::default();
+        let known: Vec<_> = self.context.store.read(|read| {
+            let rows = missing.iter().map(|missing| load(read, missing.set, missing.node));
+            rows.collect::<Result<Vec<_>, _>>()
+        })?;
+        let known: Vec<_> = (missing.iter().zip(known))
+            .filter_map(|(missing, row)| {
+                row.filter(|row| row.source_revision == missing.revision).and_then(|row| Known::of(missing.set, &row))
+            })
+            .filter(|known| !known.applying)
+            .collect();
+        if known.is_empty() {
+            return Ok(outcome);
+        }
+        let asked = known.clone();
+        let mut at_place = Vec::new();
+        for found in self
+            .blocking("look at the place", move |repository| asked.iter().map(|known| at(repository, known)).collect::<Vec<_>>())
+            .await?
+        {
+            at_place.push(found);
+        }
+        let mut searched = Vec::new();
+        for (known, found) in known.into_iter().zip(at_place) {
+            match found {
+                Ok(None) => searched.push((known, Occupant::None)),
+                Ok(Some((_, key))) if key == known.key => outcome.looks.push(Wanted::name(known.folder, known.name)),
+                Ok(Some((item, key))) => {
+                    let occupant = self.occupant(&known, item, &key)?;
+                    searched.push((known, occupant));
+                }
+                Err(error) => undecided(&known, &error, &mut outcome),
+            }
+        }
+        self.search(searched, &mut outcome).await?;
+        Ok(outcome)
+    }
+
+    fn occupant(&self, known: &Known, item: Item, key: &RepoKey) -> Result<Occupant, Failure> {
+        let kind = match item {
+            Item::Folder => Kind::Folder,
+            Item::Document => Kind::Document,
+            Item::Unsupported(kind) => return Ok(Occupant::Unsupported(kind)),
+        };
+        let holder = self.context.store.read(|read| Known::by_key(read, key))?;
+        Ok(if kind == known.kind && holder.is_none() { Occupant::Unknown } else { Occupant::None })
+    }
+
+    async fn search(&self, searched: Vec<(Known, Occupant)>, outcome: &mut Outcome) -> Result<(), Failure> {
+        if searched.is_empty() {
+            return Ok(());
+        }
+        let asked: Vec<_> = searched.iter().map(|(known, occupant)| (known.key.clone(), *occupant)).collect();
+        let traces = self.blocking("locate", move |repository| locate(repository, &asked)).await?;
+        let failed =
+            traces.as_ref().err().map(|error| format!("Missing items could not be searched for, so nothing was deleted: {error}."));
+        let sets: BTreeSet<_> = searched.iter().map(|(known, _)| known.set).collect();
+        for set in sets {
+            self.context.looks.report(set, Topic::Searching, failed.clone());
+        }
+        let traces = match traces {
+            Ok(traces) => traces,
+            Err(error) => {
+                searched.iter().for_each(|(known, _)| undecided(known, &error, outcome));
+                return Ok(());
+            }
+        };
+        let mut decided = Vec::new();
+        for ((known, _), trace) in searched.into_iter().zip(traces) {
+            let decision = match trace {
+                Trace::Gone(Occupant::None) => Some(Decision::Remove),
+                Trace::Gone(Occupant::Unknown) => {
+                    outcome.looks.push(Wanted::name(known.folder.clone(), known.name.clone()));
+                    None
+                }
+                Trace::Gone(Occupant::Unsupported(kind)) => {
+                    let reason = if kind == UnsupportedKind::Mount { Reason::SourceUnknown } else { Reason::UnsupportedType };
+                    Some(Decision::Blame(reason, describe(kind).to_owned()))
+                }
+                Trace::At(place, site) => self.found(&known, place, site, outcome)?,
+            };
+            decided.extend(decision.map(|decision| (known, decision)));
+        }
+        self.write(decided, outcome).await
+    }
+
+    /// It lies elsewhere now.
+    fn found(&self, known: &Known, place: RepoPlace, site: Option<SiteName>, outcome: &mut Outcome) -> Result<Option<Decision>, Failure> {
+        let (folder, local, holder) = self.context.store.read(|read| {
+            let folder = Known::by_key(read, &place.folder)?;
+            let holder = Known::by_key(read, &known.key)?;
+            let set = folder.as_ref().map_or(known.set, |folder| folder.set);
+            Ok::<_, crate::store::StoreError>((folder, load_set(read, set)?, holder))
+        })?;
+        if let Some(holder) = &holder
+            && (holder.set, holder.node) != (known.set, known.node)
+        {
+            // Another name of the same item, which is a member of its own.
+            return Ok(Some(Decision::Remove));
+        }
+        if known.direct {
+            let own = self.context.store.read(|read| load_set(read, known.set))?;
+            if site.is_none_or(|site| own.is_some_and(|own| own.site != site)) {
+                return Ok(Some(Decision::Depart));
+            }
+            return Ok(match &place.name {
+                EntryName::Allowed(_) => Some(Decision::Follow(place)),
+                EntryName::NotAllowed(_, error) => Some(Decision::Blame(Reason::NameNotAllowed, error.to_string())),
+            });
+        }
+        let takes = folder.is_some_and(|folder| folder.kind == Kind::Folder)
+            && local.is_some_and(|local| known.kind == Kind::Document || local.definition.shape == SetShape::Folder { subfolders: true });
+        if !takes {
+            return Ok(Some(Decision::Remove));
+        }
+        outcome.looks.push(match place.name {
+            EntryName::Allowed(name) => Wanted::name(place.folder, name),
+            EntryName::NotAllowed(..) => Wanted { scope: Scope::All, ..Wanted::all(place.folder, false) },
+        });
+        Ok(None)
+    }
+
+    async fn write(&self, decided: Vec<(Known, Decision)>, outcome: &mut Outcome) -> Result<(), Failure> {
+        let mut direct = Vec::new();
+        let mut rows = Vec::new();
+        for (known, decision) in decided {
+            match decision {
+                Decision::Follow(place) => direct.push((known, place)),
+                decision => rows.push((known, decision)),
+            }
+        }
+        let rows = std::sync::Arc::new(rows);
+        let shared = std::sync::Arc::clone(&rows);
+        let verdicts = self
+            .transact(move |tx| {
+                shared
+                    .iter()
+                    .map(|(known, decision)| match decision {
+                        Decision::Blame(reason, detail) => {
+                            trouble(tx, known.set, known.node, known.revision, Some(&(*reason, detail.clone())))
+                        }
+                        Decision::Depart => depart(tx, known.set, known.node, known.revision),
+                        Decision::Remove | Decision::Follow(_) => remove(tx, known.set, known.node, known.revision),
+                    })
+                    .collect::<Result<Vec<_>, _>>()
+            })
+            .await?;
+        for ((known, decision), verdict) in rows.iter().zip(verdicts) {
+            if verdict != Verdict::Done {
+                outcome.looks.push(Wanted::name(known.folder.clone(), known.name.clone()));
+            } else if known.kind == Kind::Folder && matches!(decision, Decision::Remove) {
+                self.context.repository.unwatch(&known.key);
+                let children = self.context.store.read(|read| scene::children(read, known.set, known.node))?;
+                outcome.bereft.extend(children.iter().map(Missing::of));
+            }
+        }
+        for (known, place) in direct {
+            self.follow_direct(known, place, outcome).await?;
+        }
+        Ok(())
+    }
+
+    /// A direct member may lie anywhere in its library: its place there is not synced, only its name.
+    async fn follow_direct(&self, known: Known, place: RepoPlace, outcome: &mut Outcome) -> Result<(), Failure> {
+        let EntryName::Allowed(name) = place.name else { return Ok(()) };
+        let scene = self.context.store.read(|read| scene::beside(read, known.set, &place.folder))?;
+        let (folder, asked) = (place.folder.clone(), name.clone());
+        let entry = self.blocking("look", move |repository| repository.look(&folder, &asked)).await?;
+        let look = Wanted::name(place.folder, name.clone());
+        if let (Some(scene), Ok(Some(entry))) = (scene, entry)
+            && entry.key == known.key
+        {
+            let read = is_outdated(&entry, &known);
+            let spot = Spot { name, kind: known.kind, entry, guess: Guess::Elsewhere(known), read };
+            self.read(&scene, vec![spot], &look, outcome).await?;
+        }
+        // From now on this folder is watched for it.
+        outcome.looks.push(look);
+        Ok(())
+    }
+}
+
+/// What is at a member's place: its kind and key.
+fn at(repository: &dyn Repository, known: &Known) -> Result<Option<(Item, RepoKey)>, RepositoryError> {
+    match repository.look(&known.folder, &known.name) {
+        Ok(entry) => Ok(entry.map(|entry| (entry.item, entry.key))),
+        Err(RepositoryError::Gone) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn locate(repository: &dyn Repository, asked: &[(RepoKey, Occupant)]) -> Result<Vec<Trace>, RepositoryError> {
+    let keys: Vec<_> = asked.iter().map(|(key, _)| key.clone()).collect();
+    let places = repository.locate(&keys)?;
+    Ok(places.into_iter().zip(asked).map(|(place, (_, occupant))| trace(repository, place, *occupant)).collect())
+}
+
+fn trace(repository: &dyn Repository, place: Option<RepoPlace>, occupant: Occupant) -> Trace {
+    let Some(place) = place else { return Trace::Gone(occupant) };
+    let path = repository.path_of(&place.folder, &place.name).ok();
+    let site = path.and_then(|path| repository.resolve(&path).ok()).map(|resolved| resolved.site);
+    Trace::At(place, site)
+}
+
+/// Nothing is decided: the place is looked at again.
+fn undecided(known: &Known, error: &RepositoryError, outcome: &mut Outcome) {
+    if let RepositoryError::Unknown(Unhealthy::RootMissing | Unhealthy::ForeignRoot | Unhealthy::CopiedRoot) = error {
+        outcome.unhealthy.insert(known.set);
+    } else {
+        let look = Wanted { attempt: UNDECIDED_ATTEMPT, ..Wanted::name(known.folder.clone(), known.name.clone()) };
+        outcome.again(look, Some(known.set));
+    }
+}

@@ -1,0 +1,321 @@
+//! Keeps the source tree right: turns what the repository shows into the source side of members.
+//!
+//! Something asks for a look ([`LookQueue`]): the repository's reports, a rescan, a part of the agent. A look reads the trees ([`scene`]),
+//! lists or looks, tells who is who ([`sort`]), reads what is new ([`read`]) and writes it in transactions that drop whatever was overtaken
+//! ([`ingest`]). What is not at its place is *missing*; that is decided once nothing is left to look at and a settling time has passed
+//! ([`missing`]), so that the halves of a move meet.
+//!
+//! The tracker never plans, never speaks to the coordinator and never writes to the repository. [`Tracker::run`] ends when its token is
+//! cancelled; a look that fails for the store's sake is taken again later.
+
+mod health;
+mod ingest;
+mod look;
+mod missing;
+pub mod oddities;
+mod outcome;
+mod properties;
+mod queue;
+mod read;
+mod scene;
+mod sort;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::look::Looker;
+use self::outcome::{Later, Missing, Outcome, Wanted};
+use self::queue::{Asked, Topic};
+use super::context::Context;
+use super::repository::{RepoKey, RepositoryError};
+use crate::depot::DepotError;
+use crate::model::SetId;
+use crate::store::{StoreError, TransactError};
+use crate::task::{Lost, Tasks};
+
+pub use queue::{Look, LookQueue, Problem};
+
+/// Rows that one transaction writes at most: large enough to share a flush, small enough that nobody waits for it.
+const BATCH_ROWS: usize = 500;
+/// Folders that are looked at at one time.
+const LOOKS: usize = 8;
+/// How long one wait for reports lasts; also how long a rendezvous waits at least for them.
+const HINTS_WAIT: Duration = Duration::from_millis(250);
+/// How long to wait after reports failed.
+const HINTS_RETRY: Duration = Duration::from_secs(5);
+/// How often sites are checked, and folders that cannot be watched are looked through.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Why a look came to nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}")]
+struct Failure {
+    /// The set that it was for.
+    set: Option<SetId>,
+    cause: Cause,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Transact(#[from] TransactError<StoreError>),
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    #[error(transparent)]
+    Depot(#[from] DepotError),
+}
+
+impl Failure {
+    const fn of(mut self, set: SetId) -> Self {
+        self.set = Some(set);
+        self
+    }
+}
+
+impl<E: Into<Cause>> From<E> for Failure {
+    fn from(cause: E) -> Self {
+        Self { set: None, cause: cause.into() }
+    }
+}
+
+/// Looks at the repository.
+#[derive(Debug)]
+pub struct Tracker {
+    looker: Looker,
+    /// Folders that hold direct members, with the sets of these.
+    direct: BTreeMap<RepoKey, BTreeSet<SetId>>,
+    /// Sets that are looked through and were not completely since.
+    scanning: BTreeSet<SetId>,
+    unhealthy: BTreeSet<SetId>,
+    /// Sets with folders that cannot be watched.
+    polled: BTreeSet<SetId>,
+    /// What to look at now; the last first, so that a tree is walked in depth and few folders wait.
+    stack: Vec<Wanted>,
+    /// When to look at what; the number keeps equal times apart.
+    later: BTreeMap<(Instant, u64), Later>,
+    numbers: u64,
+    /// Since when members are missing.
+    missing: BTreeMap<Missing, Instant>,
+    rescan_at: Instant,
+    check_at: Instant,
+}
+
+impl Tracker {
+    /// Makes the tracker of an agent. It looks at everything first.
+    #[must_use]
+    pub fn new(context: Context) -> Self {
+        let now = Instant::now();
+        context.looks.everything();
+        Self {
+            rescan_at: now + context.config.rescan_interval(),
+            check_at: now + CHECK_INTERVAL,
+            looker: Looker::new(context),
+            direct: BTreeMap::new(),
+            scanning: BTreeSet::new(),
+            unhealthy: BTreeSet::new(),
+            polled: BTreeSet::new(),
+            stack: Vec::new(),
+            later: BTreeMap::new(),
+            numbers: 0,
+            missing: BTreeMap::new(),
+        }
+    }
+
+    /// Runs until `cancel` fires.
+    pub async fn run(mut self, cancel: CancellationToken) {
+        let tasks = Tasks::under(&cancel);
+        let hints = tasks.spawn("hints", read_hints(self.looker.context.clone(), cancel.clone()));
+        loop {
+            self.work(&cancel).await;
+            let wake = self.next_time();
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break,
+                () = self.looker.context.looks.asked() => {}
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+        if let Err(lost) = hints.join().await {
+            tracing::error!(%lost, "reports of the repository were no longer read");
+        }
+        self.looker.context.looks.stopped();
+    }
+
+    fn next_time(&self) -> Instant {
+        let settle = self.looker.context.config.settle();
+        let later = self.later.keys().next().map(|(at, _)| *at);
+        let missing = self.missing.values().min().map(|since| *since + settle);
+        [later, missing].into_iter().flatten().fold(self.rescan_at.min(self.check_at), Instant::min)
+    }
+
+    /// Takes all looks that are due, and what comes out of them.
+    async fn work(&mut self, cancel: &CancellationToken) {
+        let mut running: FuturesUnordered<BoxFuture<'static, Outcome>> = FuturesUnordered::new();
+        loop {
+            if cancel.is_cancelled() {
+                return;
+            }
+            self.gather().await;
+            while running.len() < LOOKS
+                && let Some(wanted) = self.stack.pop()
+            {
+                let direct = self.direct.get(&wanted.folder).map(|sets| sets.iter().copied().collect()).unwrap_or_default();
+                let looker = self.looker.clone();
+                running.push(Box::pin(async move { looker.look(wanted, direct).await }));
+            }
+            if running.is_empty() {
+                if self.decide_missing().await {
+                    continue;
+                }
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return,
+                Some(outcome) = running.next() => self.take(outcome).await,
+                () = self.looker.context.looks.asked() => {}
+            }
+        }
+        self.finish_scans().await;
+        if self.missing.is_empty() {
+            self.looker.context.looks.idle();
+        }
+    }
+
+    /// Collects what is due.
+    async fn gather(&mut self) {
+        let now = Instant::now();
+        if self.rescan_at <= now {
+            self.rescan_at = now + self.looker.context.config.rescan_interval();
+            self.looker.context.looks.everything();
+        }
+        if self.check_at <= now {
+            self.check_at = now + CHECK_INTERVAL;
+            self.check().await;
+        }
+        while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= now) {
+            let later = entry.remove();
+            self.push(later.wanted);
+        }
+        let Asked { folders, members, sets, everything } = self.looker.context.looks.take();
+        for (folder, scope) in folders {
+            self.push(Wanted { scope, ..Wanted::all(folder, false) });
+        }
+        for (set, node) in members {
+            match self.looker.place(set, node) {
+                Ok(place) => place.into_iter().for_each(|wanted| self.push(wanted)),
+                Err(failure) => tracing::warn!(%failure, "a member could not be looked at"),
+            }
+        }
+        match self.looker.sets() {
+            Ok(all) => {
+                self.forget(&all);
+                for set in if everything { all } else { sets.intersection(&all).copied().collect() } {
+                    self.scan(set).await;
+                }
+            }
+            Err(failure) => tracing::warn!(%failure, "the sync sets could not be read"),
+        }
+    }
+
+    /// Equal looks are taken once.
+    fn push(&mut self, wanted: Wanted) {
+        if self.stack.last() != Some(&wanted) {
+            self.stack.push(wanted);
+        }
+    }
+
+    async fn take(&mut self, outcome: Outcome) {
+        let Outcome { looks, later, missing, bereft, unhealthy, unwatched, moved } = outcome;
+        for set in moved {
+            self.refresh(set);
+        }
+        for set in unwatched {
+            self.polled.insert(set);
+            let text = "Changes in some folders are not reported; they are looked at every few seconds.".to_owned();
+            self.looker.context.looks.report(set, Topic::Watching, Some(text));
+        }
+        looks.into_iter().for_each(|wanted| self.push(wanted));
+        let now = Instant::now();
+        for later in later {
+            self.numbers += 1;
+            self.later.insert((now + later.delay, self.numbers), later);
+        }
+        for missing in missing {
+            self.missing.entry(missing).or_insert(now);
+        }
+        let long_ago = now.checked_sub(self.looker.context.config.settle()).unwrap_or(now);
+        self.missing.extend(bereft.into_iter().map(|missing| (missing, long_ago)));
+        if !unhealthy.is_empty() {
+            self.check().await;
+        }
+    }
+
+    /// Decides about members that have been missing for long enough. Returns whether there is more to do at once.
+    async fn decide_missing(&mut self) -> bool {
+        let settle = self.looker.context.config.settle();
+        let now = Instant::now();
+        let due: Vec<_> =
+            self.missing.iter().filter(|(_, since)| **since + settle <= now).map(|(missing, _)| *missing).take(BATCH_ROWS).collect();
+        if due.is_empty() {
+            return !self.stack.is_empty();
+        }
+        match self.looker.decide(due.clone()).await {
+            Ok(outcome) => {
+                for missing in &due {
+                    self.missing.remove(missing);
+                }
+                self.take(outcome).await;
+                true
+            }
+            Err(failure) => {
+                tracing::warn!(%failure, "missing members could not be decided about, trying again");
+                self.missing.extend(due.into_iter().map(|missing| (missing, now)));
+                false
+            }
+        }
+    }
+}
+
+/// Reads what the repository reports, until the agent ends.
+async fn read_hints(context: Context, cancel: CancellationToken) {
+    while !cancel.is_cancelled() {
+        let round = context.looks.round_begins();
+        let repository = std::sync::Arc::clone(&context.repository);
+        let hints = crate::task::blocking("hints", move || repository.hints(HINTS_WAIT)).await;
+        let failed = match hints {
+            Ok(Ok(hints)) => {
+                context.looks.hints(hints);
+                None
+            }
+            // A repository without reports answers at once.
+            Ok(Err(RepositoryError::Unsupported(_))) => Some(CHECK_INTERVAL),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "reports of the repository failed, looking at everything");
+                context.looks.everything();
+                Some(HINTS_RETRY)
+            }
+            Err(lost) => {
+                tracing::error!(%lost, "reading reports failed");
+                Some(HINTS_RETRY)
+            }
+        };
+        context.looks.round_ends(round);
+        if let Some(wait) = failed {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+}

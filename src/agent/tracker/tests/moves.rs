@@ -1,0 +1,398 @@
+//! Who is who after moves, saves and copies.
+
+use super::{Bench, SUBFOLDERS, name, set};
+use crate::agent::repository::EntryName;
+use crate::agent::state::members::update;
+use crate::engine::{Activity, Source};
+use crate::model::{Kind, Property, Reason, SetShape, Value};
+
+#[tokio::test(start_paused = true)]
+async fn s_b13_a_rename_keeps_the_node() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a.txt", "a");
+    bench.touch(&["top/a.txt"]).await;
+    let node = bench.node("top/a.txt");
+    bench.observed();
+    bench.at().rename("top/a.txt", "top/b.txt");
+    bench.touch(&["top/a.txt", "top/b.txt"]).await;
+    assert_eq!(bench.node("top/b.txt"), node);
+    assert!(bench.member(1, "top/a.txt").is_none());
+    assert!(bench.observed().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_b14_a_move_across_folders_keeps_the_node() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().folder("top/x");
+    bench.at().folder("top/y");
+    bench.at().write("top/x/a.txt", "a");
+    bench.rescan().await;
+    let node = bench.node("top/x/a.txt");
+    bench.observed();
+    bench.at().rename("top/x/a.txt", "top/y/a.txt");
+    bench.touch(&["top/x/a.txt"]).await;
+    assert_eq!(bench.node("top/y/a.txt"), node);
+    assert!(bench.observed().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_m01_a_renamed_folder_brings_its_children_along_unread() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().folder("top/x");
+    bench.at().folder("top/y");
+    for number in 0..20 {
+        bench.at().write(&format!("top/x/{number}"), "x");
+    }
+    bench.rescan().await;
+    let nodes = (bench.node("top/x"), bench.node("top/x/7"));
+    bench.observed();
+    bench.at().rename("top/x", "top/y/z");
+    bench.touch(&["top/x", "top/y/z"]).await;
+    assert_eq!((bench.node("top/y/z"), bench.node("top/y/z/7")), nodes);
+    bench.rescan().await;
+    assert_eq!((bench.node("top/y/z"), bench.node("top/y/z/7")), nodes);
+    assert!(bench.observed().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_m04_swapped_names_follow_the_items() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a", "a");
+    bench.at().write("top/b", "b");
+    bench.rescan().await;
+    let (a, b) = (bench.node("top/a"), bench.node("top/b"));
+    bench.at().swap("top/a", "top/b");
+    bench.touch(&["top/a", "top/b"]).await;
+    assert_eq!((bench.node("top/a"), bench.node("top/b")), (b, a));
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_m17_a_move_into_a_folder_made_at_the_same_time() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a", "a");
+    bench.rescan().await;
+    let node = bench.node("top/a");
+    bench.at().folder("top/new");
+    bench.at().rename("top/a", "top/new/a");
+    bench.touch(&["top/a", "top/new"]).await;
+    assert_eq!(bench.node("top/new/a"), node);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_b02_a_safe_save_is_an_edit_of_the_node_there() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a", "a");
+    bench.at().thing("top/a").properties.stated.set(Property::Author, Some(Value::Text("Ada".into()))).unwrap();
+    bench.rescan().await;
+    bench.agree("top/a").await;
+    let (node, key) = (bench.node("top/a"), bench.key("top/a"));
+    bench.at().write("top/.a.tmp", "new");
+    bench.at().rename("top/.a.tmp", "top/a");
+    bench.touch(&["top/.a.tmp", "top/a"]).await;
+    let row = bench.member(1, "top/a").unwrap();
+    let source = row.member.source_node().unwrap();
+    assert_eq!(row.member.node, node);
+    assert_ne!(row.source.unwrap().key, key);
+    assert_eq!(source.state.content.unwrap().size_bytes, 3);
+    assert!(!source.properties_known, "what the new item does not have is unknown, not removed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_m08_a_new_item_seen_before_it_was_moved_over_is_an_edit_too() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a", "a");
+    bench.rescan().await;
+    bench.agree("top/a").await;
+    let node = bench.node("top/a");
+    bench.at().write("top/a.tmp", "new");
+    bench.touch(&["top/a.tmp"]).await;
+    let passing = bench.node("top/a.tmp");
+    bench.at().rename("top/a.tmp", "top/a");
+    bench.touch(&["top/a", "top/a.tmp"]).await;
+    assert_eq!(bench.node("top/a"), node);
+    assert!(bench.is_absent(passing));
+    assert_eq!(bench.known("top/a").content.unwrap().size_bytes, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_m08_a_known_item_moved_over_another_keeps_its_node() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a", "a");
+    bench.at().write("top/b", "b");
+    bench.rescan().await;
+    bench.agree("top/a").await;
+    bench.agree("top/b").await;
+    let (a, b) = (bench.node("top/a"), bench.node("top/b"));
+    bench.at().rename("top/a", "top/b");
+    bench.touch(&["top/a", "top/b"]).await;
+    assert_eq!(bench.node("top/b"), a);
+    assert!(bench.is_absent(b));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_b18_a_copy_is_a_node_of_its_own() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a", "a");
+    bench.rescan().await;
+    let node = bench.node("top/a");
+    bench.at().write("top/b", "a");
+    bench.touch(&["top/b"]).await;
+    assert_eq!(bench.node("top/a"), node);
+    assert_ne!(bench.node("top/b"), node);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_name_of_an_item_is_a_node_of_its_own() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().folder("top/x");
+    bench.at().write("top/a", "a");
+    bench.rescan().await;
+    let node = bench.node("top/a");
+    bench.at().link("top/a", "top/b");
+    bench.at().link("top/a", "top/x/c");
+    bench.touch(&["top/b", "top/x/c"]).await;
+    let (b, c) = (bench.node("top/b"), bench.node("top/x/c"));
+    assert!(bench.node("top/a") == node && b != node && c != node && b != c);
+    bench.rescan().await;
+    assert_eq!((bench.node("top/a"), bench.node("top/b"), bench.node("top/x/c")), (node, b, c));
+    bench.at().remove("top/b");
+    bench.touch(&["top/b"]).await;
+    assert!(bench.is_absent(b) && bench.node("top/a") == node && bench.node("top/x/c") == c);
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_x05_what_is_made_again_at_once_is_an_edit_and_later_another_node() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a", "a");
+    bench.rescan().await;
+    let node = bench.node("top/a");
+    bench.at().remove("top/a");
+    bench.at().write("top/a", "again");
+    bench.touch(&["top/a"]).await;
+    assert_eq!(bench.node("top/a"), node);
+    bench.at().remove("top/a");
+    bench.touch(&["top/a"]).await;
+    assert!(bench.is_absent(node));
+    bench.at().write("top/a", "later");
+    bench.touch(&["top/a"]).await;
+    assert_ne!(bench.node("top/a"), node);
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_t01_another_kind_at_the_same_name_is_another_node() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a", "a");
+    bench.rescan().await;
+    let node = bench.node("top/a");
+    bench.at().remove("top/a");
+    bench.at().folder("top/a");
+    bench.touch(&["top/a"]).await;
+    assert!(bench.is_absent(node));
+    assert_eq!(bench.known("top/a").kind, Kind::Folder);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_b17_a_move_between_sets_keeps_the_node_and_what_is_agreed() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().folder("other");
+    bench.make_set(2, "acme", SUBFOLDERS, &["other"]).await;
+    bench.at().folder("top/x");
+    bench.at().write("top/x/a", "a");
+    bench.rescan().await;
+    bench.agree("top/x").await;
+    bench.agree("top/x/a").await;
+    let (x, a) = (bench.node("top/x"), bench.node("top/x/a"));
+    bench.observed();
+    bench.at().rename("top/x", "other/y");
+    bench.touch(&["top/x", "other/y"]).await;
+    assert!(bench.row(1, x).is_none() && bench.row(1, a).is_none());
+    let (moved, child) = (bench.member(2, "other/y").unwrap(), bench.member(2, "other/y/a").unwrap());
+    assert_eq!((moved.member.node, child.member.node), (x, a));
+    assert!(moved.member.base.is_some() && child.member.base.is_some());
+    assert!(bench.observed().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_b17_between_networks_it_leaves_one_set_and_enters_the_other() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().folder("other");
+    bench.make_set(2, "other", SUBFOLDERS, &["other"]).await;
+    bench.at().write("top/a", "a");
+    bench.rescan().await;
+    let node = bench.node("top/a");
+    bench.at().rename("top/a", "other/a");
+    bench.touch(&["top/a", "other/a"]).await;
+    assert!(bench.is_absent(node));
+    let moved = bench.member(2, "other/a").unwrap();
+    assert!(moved.member.node != node && moved.member.source_node().unwrap().state.content.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_b15_a_direct_member_is_followed_within_its_library() {
+    let mut bench = Bench::new();
+    bench.at().folder("x");
+    bench.at().folder("y");
+    bench.at().write("x/a", "a");
+    bench.make_set(1, "acme", SetShape::Documents, &["x/a"]).await;
+    assert!(bench.is_complete() && bench.problem("a").is_none());
+    let node = bench.node("a");
+    bench.at().rename("x/a", "y/b");
+    bench.touch(&["x/a"]).await;
+    assert_eq!(bench.node("b"), node);
+    let folder = bench.key("y");
+    assert_eq!(bench.member(1, "b").unwrap().source.unwrap().folder, folder);
+    bench.at().write("y/b", "edited there");
+    bench.touch(&["y/b"]).await;
+    assert_eq!(bench.known("b").content.unwrap().size_bytes, 12);
+    bench.at().write("y/unasked", "not synced");
+    bench.touch(&["y/unasked"]).await;
+    assert!(bench.member(1, "unasked").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_b15_a_direct_member_that_leaves_its_library_is_not_deleted() {
+    let mut bench = Bench::new();
+    bench.at().write("a", "a");
+    bench.make_set(1, "acme", SetShape::Documents, &["a"]).await;
+    bench.at().rename("a", "~/a");
+    bench.touch(&["a"]).await;
+    let row = bench.member(1, "a").unwrap();
+    assert!(matches!(row.member.source, Source::Present(_)) && row.source.unwrap().left_library);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_b15_a_direct_member_in_a_synced_folder_keeps_its_own_set() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("a", "a");
+    bench.make_set(2, "acme", SetShape::Documents, &["a"]).await;
+    let node = bench.member(2, "a").unwrap().member.node;
+    bench.at().rename("a", "top/a");
+    bench.touch(&["a", "top/a"]).await;
+    assert_eq!(bench.member(2, "a").unwrap().member.node, node);
+    assert!(bench.member(1, "top/a").is_none());
+    assert_eq!(bench.oddities(), [("a".to_owned(), Reason::AlreadySynced)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_b16_what_moves_out_leaves_the_set_with_all_that_is_in_it() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().folder("top/x");
+    bench.at().write("top/x/a", "a");
+    bench.rescan().await;
+    let (x, a) = (bench.node("top/x"), bench.node("top/x/a"));
+    bench.at().rename("top/x", "x");
+    bench.touch(&["top/x"]).await;
+    assert!(bench.is_absent(x) && bench.is_absent(a));
+    bench.at().rename("x", "top/x");
+    bench.touch(&["top/x"]).await;
+    assert!(bench.member(1, "top/x/a").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_d06_a_deleted_folder_takes_its_members_but_not_what_was_moved_out_before() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().folder("top/x");
+    bench.at().write("top/x/a", "a");
+    bench.at().write("top/x/b", "b");
+    bench.rescan().await;
+    let (x, a, b) = (bench.node("top/x"), bench.node("top/x/a"), bench.node("top/x/b"));
+    bench.at().rename("top/x/a", "top/a");
+    bench.at().remove("top/x");
+    bench.touch(&["top/x"]).await;
+    assert!(bench.is_absent(x) && bench.is_absent(b));
+    assert_eq!(bench.node("top/a"), a);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_was_overtaken_is_thrown_away() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a", "a");
+    bench.rescan().await;
+    let node = bench.node("top/a");
+    bench.at().write("top/a", "seen too early");
+    let store = bench.context.store.clone();
+    bench.at().after_list = Some(Box::new(move || {
+        let applied = store.transact(move |tx| {
+            update(tx, set(1), node, |row| {
+                row.map(|mut row| {
+                    row.source_revision += 1;
+                    row.member.activity = Activity::Applying;
+                    row
+                })
+            })
+        });
+        futures::executor::block_on(applied).unwrap();
+    }));
+    let folder = bench.key("top");
+    bench.context.looks.look(set(1), super::Look::Folder(folder));
+    bench.settle().await;
+    assert_eq!(bench.known("top/a").content.unwrap().size_bytes, 1);
+    let ended = bench.context.store.transact(move |tx| {
+        update(tx, set(1), node, |row| {
+            row.map(|mut row| {
+                row.member.activity = Activity::Idle;
+                row
+            })
+        })
+    });
+    ended.await.unwrap();
+    bench.touch(&["top/a"]).await;
+    assert_eq!(bench.known("top/a").content.unwrap().size_bytes, 14);
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_n01_n06_i05_what_cannot_be_a_member_is_listed_until_it_is_gone() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a:b", "x");
+    bench.at().odd("top/link", crate::agent::repository::Item::Unsupported(crate::agent::repository::UnsupportedKind::Link));
+    bench.at().write("top/good", "x");
+    bench.rescan().await;
+    assert_eq!(bench.oddities(), [("a:b".to_owned(), Reason::NameNotAllowed), ("link".to_owned(), Reason::UnsupportedType)]);
+    assert!(bench.member(1, "top/good").is_some());
+    bench.at().rename("top/a:b", "top/ab");
+    bench.at().remove("top/link");
+    let folder = bench.key("top");
+    bench.context.looks.look(set(1), super::Look::Folder(folder));
+    bench.settle().await;
+    assert!(bench.oddities().is_empty() && bench.member(1, "top/ab").is_some());
+    // A member that gets such a name stays one, and says so.
+    let node = bench.node("top/good");
+    bench.at().rename("top/good", "top/good.");
+    bench.touch(&["top/good"]).await;
+    assert_eq!((bench.node("top/good"), bench.problem("top/good")), (node, Some(Reason::NameNotAllowed)));
+    assert!(matches!(EntryName::from_bytes(b"good."), EntryName::NotAllowed(..)));
+    bench.at().rename("top/good.", "top/better");
+    bench.touch(&["top/better"]).await;
+    assert_eq!((bench.node("top/better"), bench.problem("top/better")), (node, None));
+    assert_eq!(bench.known("top/better").name, name("better"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_t04_a_document_replaced_by_a_link_is_not_deleted() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a", "a");
+    bench.rescan().await;
+    let node = bench.node("top/a");
+    bench.at().remove("top/a");
+    bench.at().odd("top/a", crate::agent::repository::Item::Unsupported(crate::agent::repository::UnsupportedKind::Link));
+    bench.touch(&["top/a"]).await;
+    assert_eq!((bench.node("top/a"), bench.problem("top/a")), (node, Some(Reason::UnsupportedType)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_b23_what_somebody_writes_is_read_once_it_is_closed() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a", "a");
+    bench.rescan().await;
+    let node = bench.node("top/a");
+    let open = bench.at().write("top/a", "half-writ");
+    bench.at().busy.insert(open);
+    bench.at().rename("top/a", "top/b");
+    bench.touch(&["top/a", "top/b"]).await;
+    assert_eq!(bench.node("top/b"), node);
+    assert_eq!(bench.known("top/b").content.unwrap().size_bytes, 1);
+    bench.at().write("top/b", "written");
+    bench.at().busy.clear();
+    bench.touch(&["top/b"]).await;
+    assert_eq!(bench.known("top/b").content.unwrap().size_bytes, 7);
+}
