@@ -1,1 +1,60 @@
 //! Both ends of moving content between agent and coordinator.
+//!
+//! Small contents ride along with operations and are fetched many at a time. Of a larger one, both sides first agree on what the other does
+//! not have: pages of the manifest that differ from a content that both know, and the chunks that these list.
+
+mod download;
+mod upload;
+
+use crate::depot::{Depot, DepotError, Scope};
+use crate::model::{ContentRef, Fault, Hash};
+
+pub use download::{Fetched, Part, Wanted, entries, fetch_large, fetch_small, is_small};
+pub use upload::{Bytewise, UploadError, upload};
+
+/// Where an agent keeps manifest pages and versions: one repository is one scope.
+pub const AGENT_SCOPE: Scope = Scope::from_bytes([1; 16]);
+
+/// The most hashes in one question.
+const HASHES_MAX: usize = 4_096;
+/// Bytes of content in one message.
+const MESSAGE_BYTES: usize = 1024 * 1024 - 64 * 1024;
+/// The largest message of these calls that is received.
+const RECEIVE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Why content could not be moved.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// The coordinator refused, or cannot be reached.
+    #[error("{0}")]
+    Fault(Fault),
+    /// The coordinator sent something that is not what was asked for.
+    #[error("the coordinator sent content that is not what was asked for: {0}")]
+    Wrong(String),
+    /// The content store of the agent failed.
+    #[error(transparent)]
+    Depot(#[from] DepotError),
+    /// The receiver of the content is gone.
+    #[error("the receiver of the content is gone")]
+    Receiver,
+}
+
+impl From<tonic::Status> for TransferError {
+    fn from(status: tonic::Status) -> Self {
+        Self::Fault(Fault::from_status(&status))
+    }
+}
+
+/// Reads a page of a manifest out of the agent's depot, if it is there.
+async fn page(depot: &Depot, hash: &Hash) -> Result<Option<bytes::Bytes>, DepotError> {
+    match depot.read(AGENT_SCOPE, *hash).await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(DepotError::Missing(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a content is one chunk.
+const fn is_single(content: &ContentRef) -> bool {
+    content.height == 0
+}
