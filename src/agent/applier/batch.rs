@@ -1,0 +1,386 @@
+//! One batch of orders: fetch, stage, flush, place, settle, keep, record.
+
+use std::collections::BTreeMap;
+
+use crate::net::Channel;
+
+use super::{content, displaced};
+use crate::agent::context::Context;
+use crate::agent::planner::applied::{self, Ending};
+use crate::agent::planner::{Order, committed};
+use crate::agent::repository::{At, Displaced, Leftover, Placed, RepoKey, RepositoryError, Staged};
+use crate::agent::state::{Displacements, SourceRow, members};
+use crate::agent::tracker::Look;
+use crate::agent::versions::{self, Cause, Version};
+use crate::content::{Blob, ChunkerParameters};
+use crate::engine::reconcile::Apply;
+use crate::model::{ContentRef, Kind, Name, NodeState, Place, Property, Reason, Value};
+use crate::store::{StoreError, WriteExt as _};
+use crate::task;
+use crate::transfer::is_small;
+
+/// Bytes of small contents that one batch holds in memory.
+const BATCH_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Divides orders: each large content for itself, small ones together.
+pub(super) fn divide(orders: Vec<Order>) -> Vec<Vec<Order>> {
+    let (mut divided, mut small, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for order in orders {
+        match content_of(&order) {
+            Some(content) if !is_small(&content) => divided.push(vec![order]),
+            content => {
+                bytes += content.map_or(0, |content| content.size_bytes);
+                small.push(order);
+                if bytes > BATCH_BYTES {
+                    divided.push(std::mem::take(&mut small));
+                    bytes = 0;
+                }
+            }
+        }
+    }
+    if !small.is_empty() {
+        divided.push(small);
+    }
+    divided
+}
+
+/// The content that an order brings.
+pub(super) const fn content_of(order: &Order) -> Option<ContentRef> {
+    match &order.apply {
+        Apply::Create(state) => state.content,
+        Apply::Update { content, .. } => *content,
+        Apply::StepAside | Apply::Protect | Apply::Delete => None,
+    }
+}
+
+/// An order on its way.
+struct Job {
+    order: Order,
+    blobs: Vec<Blob>,
+    staged: Option<Staged>,
+    done: Option<Done>,
+    failed: Option<Ending>,
+}
+
+/// What an order came to at the source.
+struct Done {
+    ending: Ending,
+    displaced: Option<Displaced>,
+}
+
+/// Works on orders that have nothing to do with each other.
+pub(super) async fn work(context: &Context, bulk: Channel, orders: Vec<Order>) -> Result<(), StoreError> {
+    protect_first(context, &orders).await?;
+    let jobs = content::fetch(context, bulk, orders).await;
+    let jobs: Vec<_> = jobs
+        .into_iter()
+        .map(|fetched| Job { order: fetched.order, blobs: fetched.blobs, staged: fetched.staged, done: None, failed: fetched.failed })
+        .collect();
+    let repository = context.clone();
+    let jobs = match task::blocking("apply", move || place_all(&repository, jobs)).await {
+        Ok(jobs) => jobs,
+        // The orders stay on record and are planned again at the next start.
+        Err(lost) => {
+            tracing::error!(%lost, "a batch of changes at the source was lost");
+            return Ok(());
+        }
+    };
+    finish(context, jobs).await
+}
+
+/// Stores the permissions of documents before they are made read-only.
+async fn protect_first(context: &Context, orders: &[Order]) -> Result<(), StoreError> {
+    for order in orders.iter().filter(|order| order.apply == Apply::Protect) {
+        let Some(at) = at(order) else { continue };
+        let repository = context.repository.clone();
+        let Ok(Ok(original)) = task::blocking("read permissions", move || repository.protection(&at)).await else { continue };
+        let (set, node) = (order.set, order.node);
+        let stored = context.store.transact(move |tx| {
+            members::update(tx, set, node, |row| {
+                row.map(|mut row| {
+                    if let Some(source) = row.source.as_mut().filter(|source| source.protection.is_none()) {
+                        source.protection = Some(original);
+                    }
+                    row
+                })
+            })
+        });
+        committed(stored.await)?;
+    }
+    Ok(())
+}
+
+/// Where the member of an order is.
+pub(super) fn at(order: &Order) -> Option<At> {
+    let source = order.at.as_ref()?;
+    let name = order.aside.clone().or_else(|| order.planned_on.as_ref().map(|state| state.place.name.clone()))?;
+    Some(At { folder: source.folder.clone(), name, key: source.key.clone() })
+}
+
+/// Stages, flushes, places and settles. Blocks.
+fn place_all(context: &Context, mut jobs: Vec<Job>) -> Vec<Job> {
+    for job in jobs.iter_mut().filter(|job| job.failed.is_none()) {
+        if let Err(error) = stage(context, job) {
+            job.failed = Some(ending(&job.order, &error));
+        }
+    }
+    let mut staged = Vec::new();
+    for job in &mut jobs {
+        if job.failed.is_none() {
+            staged.extend(job.staged.take());
+        }
+    }
+    let flushed = context.repository.flush(&staged.iter().collect::<Vec<_>>());
+    let mut staged: BTreeMap<_, _> = staged.into_iter().map(|staged| (staged.op, staged)).collect();
+    for job in jobs.iter_mut().filter(|job| job.failed.is_none()) {
+        let placed = flushed.clone().and_then(|()| place(context, &job.order, staged.remove(&job.order.op)));
+        match placed {
+            Ok(done) => job.done = Some(done),
+            Err(error) => job.failed = Some(ending(&job.order, &error)),
+        }
+    }
+    if let Err(error) = context.repository.settle() {
+        // In place, but perhaps not durable: planned again from what is seen.
+        for job in &mut jobs {
+            job.done = None;
+            job.failed.get_or_insert_with(|| ending(&job.order, &error));
+        }
+    }
+    jobs
+}
+
+fn stage(context: &Context, job: &mut Job) -> Result<(), RepositoryError> {
+    let repository = &context.repository;
+    let order = &job.order;
+    match &order.apply {
+        Apply::Create(state) => {
+            let folder = new_folder(order)?;
+            let mut staged = match (job.staged.take(), state.kind) {
+                (Some(staged), _) => staged,
+                (None, Kind::Folder) => repository.stage_folder(&folder, order.op)?,
+                (None, Kind::Document) => repository.stage_document(&folder, order.op, ChunkerParameters::DEFAULT)?,
+            };
+            finish_content(context, &mut staged, &job.blobs, state.content.as_ref())?;
+            let changes: BTreeMap<_, _> = state.properties.iter().map(|(property, value)| (property, Some(value.clone()))).collect();
+            if !changes.is_empty() {
+                repository.set_staged_properties(&staged, &changes)?;
+            }
+            job.staged = Some(staged);
+        }
+        Apply::Update { content: Some(content), properties, .. } => {
+            let at = at(order).ok_or(RepositoryError::Changed)?;
+            let mut staged = match job.staged.take() {
+                Some(staged) => staged,
+                None => repository.stage_document(&at.folder, order.op, ChunkerParameters::DEFAULT)?,
+            };
+            finish_content(context, &mut staged, &job.blobs, Some(content))?;
+            repository.inherit(&staged, &at, &[])?;
+            let changes = changes(properties);
+            if !changes.is_empty() {
+                repository.set_staged_properties(&staged, &changes)?;
+            }
+            job.staged = Some(staged);
+        }
+        Apply::Update { .. } | Apply::StepAside | Apply::Protect | Apply::Delete => {}
+    }
+    Ok(())
+}
+
+fn finish_content(context: &Context, staged: &mut Staged, blobs: &[Blob], content: Option<&ContentRef>) -> Result<(), RepositoryError> {
+    let Some(content) = content else { return Ok(()) };
+    for blob in blobs {
+        context.repository.append(staged, blob)?;
+    }
+    context.repository.finish(staged, content)
+}
+
+fn changes(properties: &[(Property, Option<Value>)]) -> BTreeMap<Property, Option<Value>> {
+    properties.iter().cloned().collect()
+}
+
+/// The folder that a new place is in.
+pub(super) fn new_folder(order: &Order) -> Result<RepoKey, RepositoryError> {
+    // A direct member stays in whatever folder it is.
+    order.folder.clone().or_else(|| order.at.as_ref().map(|at| at.folder.clone())).ok_or(RepositoryError::Gone)
+}
+
+fn place(context: &Context, order: &Order, staged: Option<Staged>) -> Result<Done, RepositoryError> {
+    let repository = &context.repository;
+    if let Apply::Create(state) = &order.apply {
+        let (folder, staged) = (new_folder(order)?, staged.ok_or(RepositoryError::Gone)?);
+        let placed = repository.place_new(&staged, &folder, &state.place.name)?;
+        return Ok(Done { ending: Ending::There(row(order, placed, folder, None), state.clone()), displaced: None });
+    }
+    let (at, source) = (at(order).ok_or(RepositoryError::Gone)?, order.at.as_ref().ok_or(RepositoryError::Gone)?);
+    let state = order.planned_on.clone().ok_or(RepositoryError::Gone)?;
+    match &order.apply {
+        Apply::Create(_) => Err(RepositoryError::Gone),
+        Apply::Delete if state.kind == Kind::Folder => {
+            repository.remove_folder(&at)?;
+            Ok(Done { ending: Ending::Gone, displaced: None })
+        }
+        Apply::Delete => {
+            let displaced = repository.remove_document(&at, &source.stamp, order.op)?;
+            Ok(Done { ending: Ending::Gone, displaced: Some(displaced) })
+        }
+        Apply::Protect => {
+            let placed = repository.protect(&at)?;
+            Ok(Done { ending: Ending::There(row(order, placed, at.folder, None), state), displaced: None })
+        }
+        Apply::StepAside => {
+            let name = Name::new(format!("{}.moving", order.node)).map_err(|_| RepositoryError::Unsupported("a name of its own"))?;
+            let placed = repository.rename(&at, &at.folder, &name)?;
+            Ok(Done { ending: Ending::There(row(order, placed, at.folder, Some(name)), state), displaced: None })
+        }
+        Apply::Update { content, place, properties, .. } => {
+            update(context, order, staged, at, state, (*content, place.as_ref(), properties))
+        }
+    }
+}
+
+type Facets<'a> = (Option<ContentRef>, Option<&'a Place>, &'a [(Property, Option<Value>)]);
+
+fn update(
+    context: &Context,
+    order: &Order,
+    staged: Option<Staged>,
+    mut at: At,
+    mut state: NodeState,
+    (content, place, properties): Facets<'_>,
+) -> Result<Done, RepositoryError> {
+    let repository = &context.repository;
+    let stamp = order.at.as_ref().map(|source| source.stamp).ok_or(RepositoryError::Gone)?;
+    let mut now: Option<Placed> = None;
+    let mut displaced = None;
+    if let Some(content) = content {
+        let (placed, old) = repository.replace(&staged.ok_or(RepositoryError::Gone)?, &at, &stamp)?;
+        at.key.clone_from(&placed.key);
+        (now, displaced) = (Some(placed), Some(old));
+        state.content = Some(content);
+    } else if !properties.is_empty() {
+        now = Some(repository.set_properties(&at, &stamp, &changes(properties))?);
+    }
+    for (property, value) in properties {
+        let fits = state.properties.set(*property, value.clone());
+        debug_assert!(fits.is_ok(), "a value taken from properties fits its property");
+    }
+    if let Some(place) = place {
+        let folder = new_folder(order)?;
+        match repository.rename(&at, &folder, &place.name) {
+            Ok(placed) => {
+                now = Some(placed);
+                at = At { folder, name: place.name.clone(), key: at.key };
+                state.place = place.clone();
+            }
+            // The rest was done, and is written down; the move is planned again.
+            Err(error) if now.is_some() => tracing::debug!(%error, "a move waits"),
+            Err(error) => return Err(error),
+        }
+    }
+    let aside = order.aside.clone().filter(|aside| *aside == at.name);
+    let placed = now.ok_or(RepositoryError::Changed)?;
+    Ok(Done { ending: Ending::There(row(order, placed, at.folder, aside), state), displaced })
+}
+
+fn row(order: &Order, placed: Placed, folder: RepoKey, aside: Option<Name>) -> SourceRow {
+    let before = order.at.as_ref();
+    SourceRow {
+        key: placed.key,
+        folder,
+        aside,
+        stamp: placed.stamp,
+        custom_type: before.and_then(|before| before.custom_type.clone()),
+        notes: Vec::new(),
+        left_library: false,
+        obsolete: before.map(|before| before.obsolete.clone()).unwrap_or_default(),
+        protection: before.and_then(|before| before.protection),
+    }
+}
+
+/// What a failure of the repository means for the member.
+pub(super) fn ending(order: &Order, error: &RepositoryError) -> Ending {
+    let because = |reason: Reason| Ending::Failed(reason, error.to_string());
+    match error {
+        RepositoryError::Gone | RepositoryError::Changed | RepositoryError::Busy | RepositoryError::Sink => Ending::Changed,
+        RepositoryError::Exists => match &order.apply {
+            Apply::Create(state) => Ending::Failed(Reason::NameClash, format!("The name {:?} is taken at the source.", state.place.name)),
+            _ => because(Reason::NameClash),
+        },
+        RepositoryError::NotEmpty => {
+            Ending::Failed(Reason::DeletedOnCloud, "The folder holds items that are not synced, so it stays.".to_owned())
+        }
+        RepositoryError::Denied(_) => because(Reason::SourceAccessDenied),
+        RepositoryError::Unknown(_) | RepositoryError::NoSpace | RepositoryError::WatchLimit => because(Reason::SourceUnknown),
+        RepositoryError::Unsupported(_) | RepositoryError::PropertiesDoNotFit => because(Reason::SourceAccessDenied),
+    }
+}
+
+/// How an order ended, and what it displaced.
+struct Ended {
+    order: Order,
+    ending: Ending,
+    kept: Option<Version>,
+    displaced: Option<Displaced>,
+}
+
+/// Keeps what was displaced, writes down how the orders ended, and only then discards.
+async fn finish(context: &Context, jobs: Vec<Job>) -> Result<(), StoreError> {
+    let mut ended = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let (ending, displaced) = match job.done {
+            Some(done) => (done.ending, done.displaced),
+            None => (job.failed.unwrap_or(Ending::Changed), None),
+        };
+        let kept = match &displaced {
+            Some(displaced) => displaced::keep(context, &job.order, displaced).await,
+            None => None,
+        };
+        ended.push(Ended { order: job.order, ending, kept, displaced });
+    }
+    let world = context.world.clone();
+    let rows: Vec<_> = ended.iter().map(|ended| (ended.order.clone(), ended.ending.clone(), ended.kept.clone())).collect();
+    let recorded = context.store.transact(move |tx| {
+        rows.iter().try_for_each(|(order, ending, kept)| {
+            if let Some(version) = kept {
+                versions::list(tx, order.set, order.node, version.clone())?;
+                tx.put::<Displacements>(&order.op, &(order.set, order.node))?;
+            }
+            applied::record(tx, order, ending, &*world)
+        })
+    });
+    committed(recorded.await)?;
+    context.planner.notify_one();
+    for ended in ended {
+        if ended.ending == Ending::Changed {
+            context.looks.look(ended.order.set, Look::Member(ended.order.node));
+        }
+        match (ended.displaced, ended.kept) {
+            (Some(displaced), Some(_)) => displaced::discard(context, displaced).await,
+            // Kept where it is, and tried again with the leftovers.
+            (Some(_), None) => {}
+            (None, _) => discard_staged(context, &ended.order).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Discards what a failed order may have staged. An order that staged nothing, or placed it, leaves nothing to discard.
+async fn discard_staged(context: &Context, order: &Order) -> Result<(), StoreError> {
+    let Some(local) = context.store.read(|read| members::load_set(read, order.set))? else { return Ok(()) };
+    let (repository, leftover) = (context.repository.clone(), Leftover::Staged(local.site, order.op));
+    if let Ok(Err(error)) = task::blocking("discard", move || repository.discard(&leftover)).await {
+        tracing::warn!(%error, "something staged could not be discarded; it is tried again at the next start");
+    }
+    Ok(())
+}
+
+/// Why the displaced version of an order is kept.
+pub(super) const fn cause(order: &Order, as_expected: bool, locks_source: bool) -> Cause {
+    match &order.apply {
+        _ if !as_expected => Cause::WrittenMeanwhile,
+        Apply::Delete => Cause::Deleted,
+        Apply::Update { conflict: true, .. } if locks_source => Cause::Locked,
+        Apply::Update { conflict: true, .. } => Cause::Conflict,
+        _ => Cause::Replaced,
+    }
+}

@@ -1,0 +1,143 @@
+//! Fetches what orders need before anything is touched at the source.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::net::Channel;
+use tokio::sync::mpsc;
+
+use super::batch::{at, content_of, ending, new_folder};
+use crate::agent::context::Context;
+use crate::agent::planner::Order;
+use crate::agent::planner::applied::Ending;
+use crate::agent::repository::{Document, RepositoryError, Staged};
+use crate::content::{Blob, BlobKind, ChunkerParameters};
+use crate::model::{ContentRef, Hash, OpId, Reason, SetId};
+use crate::task;
+use crate::transfer::{Fetched, Part, TransferError, Wanted, entries, fetch_large, fetch_small, is_small};
+
+/// Parts that wait to be written.
+const QUEUE: usize = 16;
+
+/// An order with its content.
+pub(super) struct Ready {
+    pub(super) order: Order,
+    /// The content, if it is small.
+    pub(super) blobs: Vec<Blob>,
+    /// The content, if it is large: written already, and not finished.
+    pub(super) staged: Option<Staged>,
+    pub(super) failed: Option<Ending>,
+}
+
+/// Fetches the contents of orders.
+pub(super) async fn fetch(context: &Context, bulk: Channel, orders: Vec<Order>) -> Vec<Ready> {
+    let mut small = fetch_all_small(bulk.clone(), &orders).await;
+    let mut ready = Vec::with_capacity(orders.len());
+    for order in orders {
+        let mut fetched = Ready { blobs: Vec::new(), staged: None, failed: None, order };
+        match content_of(&fetched.order) {
+            None => {}
+            Some(content) if is_small(&content) => match small.remove(&fetched.order.op) {
+                Some(Ok(blob)) => fetched.blobs.push(blob),
+                Some(Err(failed)) => fetched.failed = Some(failed),
+                None => fetched.failed = Some(Ending::Changed),
+            },
+            Some(content) => match fetch_one_large(context, bulk.clone(), &fetched.order, &content).await {
+                Ok(staged) => fetched.staged = Some(staged),
+                Err(failed) => fetched.failed = Some(failed),
+            },
+        }
+        ready.push(fetched);
+    }
+    ready
+}
+
+type Small = BTreeMap<OpId, Result<Blob, Ending>>;
+
+async fn fetch_all_small(bulk: Channel, orders: &[Order]) -> Small {
+    let mut by_set: BTreeMap<SetId, Vec<(&Order, ContentRef)>> = BTreeMap::new();
+    for order in orders {
+        if let Some(content) = content_of(order).filter(is_small) {
+            by_set.entry(order.set).or_default().push((order, content));
+        }
+    }
+    let mut small = Small::new();
+    for (set, wanted) in by_set {
+        let items: Vec<_> = wanted.iter().map(|(order, content)| (order.node, *content)).collect();
+        match fetch_small(bulk.clone(), set, &items).await {
+            Ok(fetched) => small.extend(wanted.iter().zip(fetched).map(|((order, _), fetched)| match fetched {
+                Fetched::Chunk(blob) => (order.op, Ok(blob)),
+                // It moved on in the cloud; the journal brings what it is now.
+                Fetched::Absent => (order.op, Err(Ending::Changed)),
+            })),
+            Err(error) => {
+                let failed = failure(&error);
+                small.extend(wanted.iter().map(|(order, _)| (order.op, Err(failed.clone()))));
+            }
+        }
+    }
+    small
+}
+
+fn failure(error: &TransferError) -> Ending {
+    tracing::debug!(%error, "content could not be fetched");
+    match error {
+        TransferError::Fault(fault) => Ending::Failed(fault.reason.unwrap_or(Reason::Unavailable), fault.message.clone()),
+        TransferError::Wrong(_) | TransferError::Depot(_) | TransferError::Receiver => Ending::Failed(Reason::Internal, error.to_string()),
+    }
+}
+
+/// Fetches a large content straight into its staging place, taking from the old document what it already has.
+async fn fetch_one_large(context: &Context, bulk: Channel, order: &Order, content: &ContentRef) -> Result<Staged, Ending> {
+    let base = order.planned_on.as_ref().and_then(|state| state.content).filter(|base| base.height > 0);
+    let held = match &base {
+        Some(base) => entries(&context.depot, base).await.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let held: HashMap<Hash, u64> = held.into_iter().map(|entry| (entry.hash, entry.offset)).collect();
+    let hashes: HashSet<Hash> = held.keys().copied().collect();
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let (worker, work) = (context.clone(), order.clone());
+    let write = task::blocking("stage a document", move || write(&worker, &work, receiver, &held));
+    let fetch = async move {
+        let wanted = Wanted { set: order.set, node: order.node, content, base: base.as_ref() };
+        fetch_large(bulk, &context.depot, wanted, &hashes, &sender).await
+    };
+    let (written, fetched) = tokio::join!(write, fetch);
+    match (written, fetched) {
+        (Ok(Ok(staged)), Ok(())) => Ok(staged),
+        (Ok(Err(error)), _) => Err(ending(order, &error)),
+        (_, Err(error)) => Err(failure(&error)),
+        (Err(lost), _) => Err(Ending::Failed(Reason::Internal, lost.to_string())),
+    }
+}
+
+fn write(context: &Context, order: &Order, mut parts: mpsc::Receiver<Part>, held: &HashMap<Hash, u64>) -> Result<Staged, RepositoryError> {
+    let folder = match at(order) {
+        Some(at) => at.folder,
+        None => new_folder(order)?,
+    };
+    let old = match (at(order), order.at.as_ref()) {
+        (Some(at), Some(source)) if !held.is_empty() => Some(context.repository.open(&at, &source.stamp)?),
+        _ => None,
+    };
+    let mut staged = context.repository.stage_document(&folder, order.op, ChunkerParameters::DEFAULT)?;
+    while let Some(part) = parts.blocking_recv() {
+        let blob = match part {
+            Part::Fetched(blob) => blob,
+            Part::Held(entry) => {
+                let offset = held.get(&entry.hash).copied().ok_or(RepositoryError::Changed)?;
+                copy(old.as_deref(), offset, entry.length, entry.hash)?
+            }
+        };
+        context.repository.append(&mut staged, &blob)?;
+    }
+    Ok(staged)
+}
+
+/// Takes a chunk out of the old document, if it still is what it was.
+fn copy(old: Option<&dyn Document>, offset: u64, length: u32, hash: Hash) -> Result<Blob, RepositoryError> {
+    let mut buffer = vec![0; length as usize];
+    let count = old.ok_or(RepositoryError::Changed)?.read_at(offset, &mut buffer)?;
+    buffer.truncate(count);
+    Blob::verified(BlobKind::Chunk, hash, buffer.into()).ok_or(RepositoryError::Changed)
+}

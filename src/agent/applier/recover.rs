@@ -1,0 +1,112 @@
+//! What a crash, or a writer who never lets go, left behind.
+
+use std::collections::BTreeMap;
+
+use super::displaced;
+use crate::agent::context::Context;
+use crate::agent::planner::committed;
+use crate::agent::repository::{Displaced, Leftover};
+use crate::agent::state::{Applying, Displacements, LocalSets, members};
+use crate::agent::versions::{self, Cause};
+use crate::engine::Activity;
+use crate::model::{NodeId, OpId, SetId};
+use crate::store::{ReadExt as _, StoreError, WriteExt as _};
+use crate::task;
+
+/// Brings the state to where work can begin: nothing is under way at the source, what was displaced is kept, and nothing is known of the
+/// source until it was looked through.
+///
+/// # Errors
+/// When the store fails.
+pub async fn recover(context: &Context) -> Result<(), StoreError> {
+    leftovers(context, true).await?;
+    let applying = context.store.read(|read| read.scan::<Applying>(&(), None, usize::MAX))?;
+    let sets = context.store.read(|read| read.scan::<LocalSets>(&(), None, usize::MAX))?;
+    let recovered = context.store.transact(move |tx| {
+        for (op, (set, node)) in &applying {
+            tx.delete::<Applying>(op)?;
+            members::update(tx, *set, *node, |row| {
+                row.map(|mut row| {
+                    if row.operation == Some(*op) {
+                        row.operation = None;
+                        row.member.activity = Activity::Idle;
+                    }
+                    row
+                })
+            })?;
+            members::mark_dirty(tx, *set, *node)?;
+        }
+        sets.iter().try_for_each(|(set, _)| members::update_set(tx, *set, |local| local.source_complete = false))
+    });
+    committed(recovered.await)
+}
+
+/// Keeps and discards what lies around. At the start nothing is at work, so what is staged can go, too.
+///
+/// # Errors
+/// When the store fails.
+pub async fn leftovers(context: &Context, at_start: bool) -> Result<(), StoreError> {
+    let repository = context.repository.clone();
+    let found = match task::blocking("list leftovers", move || repository.leftovers()).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "leftovers cannot be listed; they are looked for again");
+            return Ok(());
+        }
+        Err(lost) => {
+            tracing::error!(%lost, "leftovers were not listed");
+            return Ok(());
+        }
+    };
+    let applying = context.store.read(|read| read.scan::<Applying>(&(), None, usize::MAX))?;
+    let applying: BTreeMap<OpId, (SetId, NodeId)> = applying.into_iter().collect();
+    for leftover in found {
+        match leftover {
+            Leftover::Staged(..) if at_start => {
+                let repository = context.repository.clone();
+                if let Ok(Err(error)) = task::blocking("discard", move || repository.discard(&leftover)).await {
+                    tracing::warn!(%error, "something staged could not be discarded");
+                }
+            }
+            Leftover::Staged(..) => {}
+            // One that is being worked on is kept by whoever works on it.
+            Leftover::Displaced(displaced) if at_start || !applying.contains_key(&displaced.op) => {
+                let owner = applying.get(&displaced.op).copied();
+                keep_leftover(context, displaced, owner).await?;
+            }
+            Leftover::Displaced(_) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn keep_leftover(context: &Context, displaced: Displaced, owner: Option<(SetId, NodeId)>) -> Result<(), StoreError> {
+    let owner = match owner {
+        Some(owner) => Some(owner),
+        None => context.store.read(|read| read.get::<Displacements>(&displaced.op))?,
+    };
+    let Some((set, node)) = owner else {
+        tracing::warn!(op = %displaced.op, "something displaced belongs to no member; it stays where it is");
+        return Ok(());
+    };
+    let path = context.store.read(|read| members::load(read, set, node))?.map(|row| path_of(context, &row)).unwrap_or_default();
+    let Some(version) = displaced::store(context, &displaced, Cause::WrittenMeanwhile, path).await else { return Ok(()) };
+    let newest = context.store.read(|read| versions::of_member(read, set, node))?;
+    // What was kept already and not written to since is not a version of its own.
+    if !newest.iter().any(|(_, kept)| kept.content == version.content) {
+        committed(context.store.transact(move |tx| versions::list(tx, set, node, version.clone())).await)?;
+    }
+    displaced::discard(context, displaced).await;
+    Ok(())
+}
+
+fn path_of(context: &Context, row: &crate::agent::state::MemberRow) -> String {
+    let place = row.source.as_ref().zip(row.member.source_node());
+    place.map_or_else(String::new, |(source, node)| {
+        let name = crate::agent::repository::EntryName::Allowed(node.state.place.name.clone());
+        context
+            .repository
+            .path_of(&source.folder, &name)
+            .map_or_else(|_| node.state.place.name.to_string(), |path| path.display().to_string())
+    })
+}
