@@ -4,15 +4,19 @@
 //! arguments, and decide nothing. They know no documents and no repository. This is the only module that may use `unsafe`.
 #![allow(unsafe_code)]
 
+mod caller;
 mod files;
 mod linux;
 mod linux_watch;
 mod peer;
 mod raw;
 mod watches;
+mod world;
 
+pub use caller::{Want, is_in_group, may};
 pub use files::{Access, DirEntry, Errno, FileHandle, FileKind, FileStat, Files, Handle, Result};
 pub use linux::LinuxFiles;
 pub use linux_watch::LinuxWatches;
 pub use peer::{Peer, peer_of};
 pub use watches::{WatchEvent, WatchId, Watches};
+pub use world::{RealWorld, World};

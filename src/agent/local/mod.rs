@@ -1,0 +1,68 @@
+//! What the agent offers on its own machine: [`service`] on a Unix socket, for the commands of people.
+//!
+//! The operating system says who calls; what they may see and do in the repository is tried with their own user and groups.
+
+mod caller;
+mod create;
+mod end;
+mod request;
+mod restore;
+mod service;
+mod show;
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::UnixListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+use super::context::Context;
+use super::session::{Channels, Command, Connection};
+use crate::model::AgentId;
+use crate::wire::pb::local_service_server::LocalServiceServer;
+
+pub use end::forget_set;
+pub use request::try_again;
+
+/// What the local service works with.
+#[derive(Debug, Clone)]
+pub struct Local {
+    /// The agent's own.
+    pub context: Context,
+    /// Channels to the coordinator.
+    pub channels: Channels,
+    /// Who the agent is there.
+    pub agent: AgentId,
+    /// Where the coordinator is.
+    pub coordinator_address: String,
+    /// Whether it is reached.
+    pub connection: watch::Receiver<Connection>,
+    /// Tells the session of new sets.
+    pub session: mpsc::UnboundedSender<Command>,
+}
+
+/// Serves until `cancel` fires.
+///
+/// # Errors
+/// When the socket cannot be made. One that a dead agent left is replaced; a live agent is told by its lock on the data directory.
+pub async fn serve(local: Local, socket: &Path, cancel: CancellationToken) -> io::Result<()> {
+    match std::fs::remove_file(socket) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(socket)?;
+    // Everybody may connect: who they are decides what they may do.
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666))?;
+    let connections = UnixListenerStream::new(listener).filter_map(|stream: io::Result<UnixStream>| stream.ok().map(Ok::<_, io::Error>));
+    Server::builder()
+        .add_service(LocalServiceServer::new(service::Service::new(local)))
+        .serve_with_incoming_shutdown(connections, cancel.cancelled_owned())
+        .await
+        .map_err(io::Error::other)
+}

@@ -1,0 +1,108 @@
+//! What a person at the source may do, as the operating system decides it.
+//!
+//! Credentials of a thread are its own in Linux: a thread takes the person's user and groups by raw system calls, tries, and ends. The
+//! wrappers of libc would change the whole process.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+/// What somebody wants to do with a file or a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Read its content, or list it.
+    Read,
+    /// Read and change it.
+    Write,
+}
+
+/// Whether the user may do this to what is at `path`, following no link at its end. Blocks.
+///
+/// An agent that is not root cannot try it for others: then only its own user may.
+#[must_use]
+pub fn may(user: u32, group: u32, path: &Path, want: Want) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    if user == own || user == 0 {
+        return access(path, want);
+    }
+    if own != 0 {
+        return false;
+    }
+    let (path, groups) = (path.to_owned(), groups_of(user, group));
+    std::thread::spawn(move || become_user(user, group, &groups) && access(&path, want)).join().unwrap_or(false)
+}
+
+/// Returns whether a user belongs to a group, by its name.
+#[must_use]
+pub fn is_in_group(user: u32, group: u32, name: &str) -> bool {
+    let Ok(name) = CString::new(name) else { return false };
+    // SAFETY: `name` is a valid C string; the result is read at once, before any other call of this kind by this thread. Another thread may
+    // overwrite the static buffer meanwhile, which is why only the plain number is read.
+    let found = unsafe { libc::getgrnam(name.as_ptr()).as_ref().map(|entry| entry.gr_gid) };
+    found.is_some_and(|wanted| groups_of(user, group).contains(&wanted))
+}
+
+fn access(path: &Path, want: Want) -> bool {
+    let Ok(path) = CString::new(PathBuf::from(path).as_os_str().as_bytes()) else { return false };
+    let mode = match want {
+        Want::Read => libc::R_OK,
+        Want::Write => libc::R_OK | libc::W_OK,
+    };
+    // SAFETY: `path` is a valid C string; AT_EACCESS asks for the effective user.
+    unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), mode, libc::AT_EACCESS | libc::AT_SYMLINK_NOFOLLOW) == 0 }
+}
+
+/// Returns all groups of a user.
+fn groups_of(user: u32, group: u32) -> Vec<u32> {
+    let mut buffer = vec![0; 16 * 1024];
+    // SAFETY: an all-zero passwd is a valid out parameter; buffer and lengths belong together; the name is read while the buffer lives.
+    unsafe {
+        let mut entry: libc::passwd = std::mem::zeroed();
+        let mut found = std::ptr::null_mut();
+        libc::getpwuid_r(user, &raw mut entry, buffer.as_mut_ptr(), buffer.len(), &raw mut found);
+        if found.is_null() {
+            return vec![group];
+        }
+        let mut groups = vec![0; 1_024];
+        let mut count = 1_024;
+        if libc::getgrouplist(entry.pw_name, group, groups.as_mut_ptr(), &raw mut count) < 0 {
+            return vec![group];
+        }
+        groups.truncate(usize::try_from(count).unwrap_or(0));
+        groups
+    }
+}
+
+/// Gives this thread, and no other, the credentials of a user. There is no way back.
+fn become_user(user: u32, group: u32, groups: &[u32]) -> bool {
+    // SAFETY: raw system calls with numbers and one array that lives long enough; they change the calling thread alone.
+    unsafe {
+        libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) == 0
+            && libc::syscall(libc::SYS_setresgid, group, group, group) == 0
+            && libc::syscall(libc::SYS_setresuid, user, user, user) == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn s_a15_a_stranger_may_not_read_what_is_not_theirs() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("secret");
+        std::fs::write(&file, "x").unwrap();
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let own = rustix::process::geteuid().as_raw();
+        assert!(may(own, 0, &file, Want::Write));
+        assert!(!may(64_000, 64_000, &file, Want::Read));
+        if own == 0 {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+            assert!(may(64_000, 64_000, &file, Want::Read));
+            assert!(!may(64_000, 64_000, &file, Want::Write));
+        }
+    }
+}
