@@ -101,7 +101,7 @@ impl From<PropertyChange> for pb::PropertyEntry {
 ///
 /// # Errors
 /// When one is malformed or given twice.
-pub(super) fn property_entries(entries: Vec<pb::PropertyEntry>) -> Result<Vec<PropertyChange>, ProtocolError> {
+pub fn property_changes(entries: Vec<pb::PropertyEntry>) -> Result<Vec<PropertyChange>, ProtocolError> {
     let mut seen = std::collections::BTreeSet::new();
     let mut changes = Vec::with_capacity(entries.len());
     for (index, entry) in entries.into_iter().enumerate() {
@@ -132,7 +132,7 @@ pub(super) fn node_state(pb: pb::NodeState) -> Result<StateWithRevisions, Protoc
     let place = Place { parent: field::optional_id("parent_id", &pb.parent_id)?, name: field::name("name", pb.name)? };
     let mut properties = Properties::default();
     let mut revisions = BTreeMap::new();
-    for (index, change) in property_entries(pb.properties)?.into_iter().enumerate() {
+    for (index, change) in property_changes(pb.properties)?.into_iter().enumerate() {
         revisions.insert(change.property, change.base);
         properties.set(change.property, change.value).map_err(|error| ProtocolError::new(format!("properties[{index}].value"), error))?;
     }

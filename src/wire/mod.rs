@@ -10,12 +10,14 @@ mod error;
 pub mod field;
 mod operation;
 mod session;
+mod session_codec;
 mod set;
 mod status;
 
 #[cfg(test)]
 mod tests;
 
+pub use common::property_changes;
 pub use error::{At, ProtocolError};
 pub use operation::{PushBatch, PushOutcomes, PushedOperation};
 pub use session::{

@@ -92,7 +92,7 @@ fn push(pb: pb::operation::Push) -> Result<(Push, Option<Bytes>), ProtocolError>
 fn update(pb: pb::UpdateNode) -> Result<(Push, Option<Bytes>), ProtocolError> {
     let content: Option<ContentRef> = field::optional_message("content", pb.content)?;
     let place: Option<Place> = field::optional_message("place", pb.place)?;
-    let properties = common::property_entries(pb.properties)?;
+    let properties = common::property_changes(pb.properties)?;
     if content.is_none() && place.is_none() && properties.is_empty() {
         return Err(ProtocolError::new("content", "one of content, place and properties is required"));
     }
