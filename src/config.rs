@@ -42,6 +42,31 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     toml::from_str(&text).map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string().trim_end().to_owned() })
 }
 
+/// An address of a proxy, which may hold a password: `http://user:password@proxy:3128`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProxyAddress(String);
+
+impl ProxyAddress {
+    /// Returns it with its password.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for ProxyAddress {
+    fn from(address: String) -> Self {
+        Self(address)
+    }
+}
+
+impl std::fmt::Debug for ProxyAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ProxyAddress(redacted)")
+    }
+}
+
 /// Where logs, traces and metrics go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -50,7 +75,8 @@ pub struct TelemetryConfig {
     pub log: String,
     /// Log lines as JSON, for machines.
     pub log_json: bool,
-    /// An OTLP/gRPC receiver for traces and metrics, such as `http://localhost:4317`; none if unset.
+    /// An OTLP/gRPC receiver for traces and metrics, such as `http://localhost:4317`; none if unset. Without TLS: put a
+    /// collector nearby.
     pub otlp_endpoint: Option<String>,
     /// Where Prometheus can fetch `/metrics`; a loopback address. Nothing is served if unset.
     pub prometheus_listen: Option<SocketAddr>,
@@ -82,9 +108,10 @@ pub struct CoordinatorConfig {
     pub sessions_max: usize,
     /// Connections that may be open at one time; more wait until one closes.
     pub connections_max: usize,
-    /// Cache of the state's database, in MiB.
+    /// Cache of the state's database, in MiB. Smaller, and more is read from disk.
     pub cache_mib: usize,
-    /// How long what is in the trash, and what is no longer a document's newest version, is kept, in days.
+    /// How long what is in the trash, and what is no longer a document's newest version, is kept, in days; afterwards it
+    /// is gone for good.
     pub retention_days: u32,
     /// Logs, traces, metrics.
     pub telemetry: TelemetryConfig,
@@ -116,8 +143,8 @@ pub struct AgentConfig {
     pub data: PathBuf,
     /// The coordinator's address; unset: the one that it was enrolled with.
     pub coordinator: Option<String>,
-    /// An HTTP proxy that is asked to CONNECT, such as `http://user:password@proxy:3128`.
-    pub proxy: Option<String>,
+    /// An HTTP proxy that is asked to CONNECT.
+    pub proxy: Option<ProxyAddress>,
     /// A directory with the layout `Sites/<site>/documentLibrary`.
     pub root: Option<PathBuf>,
     /// Sites and the directories that are their document libraries; besides, or instead of, `root`.
@@ -133,17 +160,18 @@ pub struct AgentConfig {
     pub settle_millis: u64,
     /// How long a document must be unchanged before it is read, where it cannot be seen whether somebody writes, in milliseconds.
     pub quiet_millis: u64,
-    /// How often everything is looked through although nothing was reported, in seconds.
+    /// How often everything is looked through although nothing was reported, in seconds. It finds what the system's events missed, and
+    /// costs one look at each file's attributes.
     pub rescan_seconds: u64,
     /// Documents up to this size ride along with operations, in bytes; at most 16 KiB.
     pub inline_bytes_max: u64,
-    /// Larger documents that are uploaded at one time.
+    /// Larger documents that are uploaded at one time. Each takes a few MiB of memory.
     pub uploads: usize,
-    /// Documents that are fetched and put in place at one time.
+    /// Documents that are fetched and put in place at one time. Each takes a few MiB of memory.
     pub downloads: usize,
     /// How many deletes are too many.
     pub brake: Limits,
-    /// How long what a sync replaced or deleted at the source is kept, in days.
+    /// How long what a sync replaced or deleted at the source is kept, in days; afterwards it is gone for good.
     pub retention_days: u32,
     /// Logs, traces, metrics.
     pub telemetry: TelemetryConfig,
@@ -201,6 +229,49 @@ mod tests {
     fn an_empty_file_is_the_default() {
         assert_eq!(toml::from_str::<CoordinatorConfig>(""), Ok(CoordinatorConfig::default()));
         assert_eq!(toml::from_str::<AgentConfig>(""), Ok(AgentConfig::default()));
+    }
+
+    #[test]
+    fn the_examples_are_what_they_say_they_are() {
+        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+        let coordinator = CoordinatorConfig {
+            server_names: vec!["sync.example.com".to_owned()],
+            public_address: Some("https://sync.example.com:7443".to_owned()),
+            ..CoordinatorConfig::default()
+        };
+        assert_eq!(load::<CoordinatorConfig>(&deploy.join("coordinator.toml")).unwrap(), coordinator);
+        let agent = AgentConfig {
+            socket: Some("/run/skybridge/agent.sock".into()),
+            sites: BTreeMap::from([("marketing".to_owned(), "/srv/docs/marketing".into())]),
+            ..AgentConfig::default()
+        };
+        assert_eq!(load::<AgentConfig>(&deploy.join("agent.toml")).unwrap(), agent);
+    }
+
+    /// Reads an example with the lines that are commented out as well.
+    fn whole<T: DeserializeOwned>(file: &str) -> T {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file)).unwrap();
+        let uncommented = |line: &str| match line.strip_prefix("# ") {
+            Some(key) if key.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) => key.to_owned(),
+            _ => line.to_owned(),
+        };
+        toml::from_str(&text.lines().map(uncommented).collect::<Vec<_>>().join("\n")).unwrap()
+    }
+
+    #[test]
+    fn what_the_examples_leave_to_you_is_known_too() {
+        let coordinator: CoordinatorConfig = whole("coordinator.toml");
+        assert!(coordinator.telemetry.otlp_endpoint.is_some() && coordinator.telemetry.prometheus_listen.is_some());
+        let agent: AgentConfig = whole("agent.toml");
+        assert!(agent.coordinator.is_some() && agent.proxy.is_some() && agent.root.is_some() && agent.administrators_group.is_some());
+        assert!(agent.telemetry.otlp_endpoint.is_some() && agent.telemetry.prometheus_listen.is_some());
+    }
+
+    #[test]
+    fn a_proxys_password_is_not_printed() {
+        let config: AgentConfig = toml::from_str("proxy = \"http://user:hunter2@proxy:3128\"").unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        assert_eq!(config.proxy.unwrap().expose(), "http://user:hunter2@proxy:3128");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, SanType,
+    KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -136,7 +136,7 @@ impl Authority {
         let (certificate_path, key_path) = (self.directory.join("server.pem"), self.directory.join("server.key"));
         if certificate_path.exists() && key_path.exists() {
             let identity = Identity { certificate_pem: read(&certificate_path)?, key_pem: read(&key_path)? };
-            if still_good(&identity.certificate_pem, names) {
+            if identity.certificate_pem.ends_with(&self.certificate_pem) && still_good(&identity, names) {
                 return Ok(identity);
             }
         }
@@ -214,16 +214,18 @@ fn valid_for(params: &mut CertificateParams, span: Duration) {
     params.not_after = now + span;
 }
 
-/// Whether a stored server certificate names exactly these and has time left.
-fn still_good(pem: &str, names: &[String]) -> bool {
-    let Ok(der) = CertificateDer::from_pem_slice(pem.as_bytes()) else { return false };
+/// Whether a stored server certificate belongs to its key (a crash may come between the two files), names exactly these and has time left.
+fn still_good(identity: &Identity, names: &[String]) -> bool {
+    let Ok(der) = CertificateDer::from_pem_slice(identity.certificate_pem.as_bytes()) else { return false };
+    let Ok(key) = KeyPair::from_pem(&identity.key_pem) else { return false };
     let Ok((_, parsed)) = x509_parser::parse_x509_certificate(&der) else { return false };
     let Ok(wanted) = CertificateParams::new(names) else { return false };
     let Ok(Some(found)) = parsed.subject_alternative_name() else { return false };
     let end = OffsetDateTime::now_utc() + SERVER_RENEWAL;
     let names_match = found.value.general_names.len() == wanted.subject_alt_names.len()
         && wanted.subject_alt_names.iter().all(|wanted| found.value.general_names.iter().any(|found| same_name(wanted, found)));
-    names_match && parsed.validity().not_after.timestamp() > end.unix_timestamp()
+    let keys_match = key.subject_public_key_info() == parsed.public_key().raw;
+    keys_match && names_match && parsed.validity().not_after.timestamp() > end.unix_timestamp()
 }
 
 fn same_name(wanted: &SanType, found: &x509_parser::extensions::GeneralName<'_>) -> bool {
@@ -250,6 +252,7 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), NetError> {
         .mode(mode)
         .open(&temporary)
         .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, path));
+        .and_then(|()| fs::rename(&temporary, path))
+        .and_then(|()| fs::File::open(path.parent().unwrap_or(path))?.sync_all());
     written.map_err(|source| NetError::File { path: path.to_owned(), source })
 }

@@ -6,10 +6,10 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -17,12 +17,13 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tower::Service as _;
 
-use super::NetError;
 use super::authority::{Fingerprint, Identity};
 use super::verify::Pinned;
+use super::{Channel, NetError};
+use crate::config::ProxyAddress;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
@@ -31,6 +32,8 @@ const CONTROL_STREAM_WINDOW: u32 = 1024 * 1024;
 const CONTROL_CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 const BULK_STREAM_WINDOW: u32 = 8 * 1024 * 1024;
 const BULK_CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
+/// The default of 16 KiB costs half of the throughput of bulk content.
+const BULK_FRAME_BYTES: u32 = 128 * 1024;
 
 /// How a coordinator is recognised.
 #[derive(Debug, Clone)]
@@ -59,8 +62,8 @@ pub struct ChannelOptions {
     pub trust: Trust,
     /// An agent's certificate.
     pub identity: Option<Identity>,
-    /// An HTTP proxy that is asked to CONNECT, such as `http://user:password@proxy:3128`.
-    pub proxy: Option<String>,
+    /// An HTTP proxy that is asked to CONNECT.
+    pub proxy: Option<ProxyAddress>,
 }
 
 impl ChannelOptions {
@@ -69,7 +72,7 @@ impl ChannelOptions {
     /// # Errors
     /// When the address, the proxy or a certificate cannot be used. Not when the coordinator cannot be reached.
     pub fn channel(&self, purpose: Use) -> Result<Channel, NetError> {
-        Ok(self.endpoint(purpose)?.connect_with_connector_lazy(self.connector(Arc::new(self.tls()?.0))?))
+        Ok(self.endpoint(purpose)?.connect_with_connector_lazy(self.connector(Arc::new(self.tls()?.0))?).into())
     }
 
     /// Makes a channel and connects it now, so that somebody who waits is told at once when the coordinator cannot be reached.
@@ -78,20 +81,21 @@ impl ChannelOptions {
     /// As [`ChannelOptions::channel`], and when the coordinator cannot be reached or is another one.
     pub async fn connect(&self, purpose: Use) -> Result<Channel, NetError> {
         let connector = self.connector(Arc::new(self.tls()?.0))?;
-        self.endpoint(purpose)?.connect_with_connector(connector).await.map_err(|error| {
+        let connected = self.endpoint(purpose)?.connect_with_connector(connector).await.map_err(|error| {
             let mut cause: &dyn std::error::Error = &error;
             while let Some(inner) = cause.source() {
                 cause = inner;
             }
             NetError::Unreachable { address: self.address.clone(), reason: cause.to_string() }
-        })
+        })?;
+        Ok(connected.into())
     }
 
     fn endpoint(&self, purpose: Use) -> Result<Endpoint, NetError> {
         let uri = self.uri()?;
-        let (stream, connection) = match purpose {
-            Use::Control => (CONTROL_STREAM_WINDOW, CONTROL_CONNECTION_WINDOW),
-            Use::Bulk => (BULK_STREAM_WINDOW, BULK_CONNECTION_WINDOW),
+        let (stream, connection, frame) = match purpose {
+            Use::Control => (CONTROL_STREAM_WINDOW, CONTROL_CONNECTION_WINDOW, None),
+            Use::Bulk => (BULK_STREAM_WINDOW, BULK_CONNECTION_WINDOW, Some(BULK_FRAME_BYTES)),
         };
         // The connector does TLS itself, so tonic must see a plain address.
         Ok(Endpoint::from(without_tls(&uri)?)
@@ -101,7 +105,8 @@ impl ChannelOptions {
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(stream)
-            .initial_connection_window_size(connection))
+            .initial_connection_window_size(connection)
+            .max_frame_size(frame))
     }
 
     /// Fetches the certificate of the authority that is pinned by its fingerprint, PEM.
@@ -162,17 +167,15 @@ impl ChannelOptions {
 
     fn tunnel(&self) -> Result<Option<Tunnel<HttpConnector>>, NetError> {
         let Some(proxy) = &self.proxy else { return Ok(None) };
-        let wrong = |reason: String| NetError::Address { address: "the proxy's".to_owned(), reason };
-        let uri: Uri = proxy.parse().map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
-        let authority = uri.authority().ok_or_else(|| wrong("it must look like http://HOST:PORT".to_owned()))?.as_str();
-        let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
-        let plain = format!("http://{host}").parse().map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
-        let tunnel = Tunnel::new(plain, HttpConnector::new());
-        Ok(Some(match user {
-            Some(user) => {
-                let value = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(user));
-                tunnel.with_auth(value.parse().map_err(|_| wrong("its user and password cannot be sent".to_owned()))?)
-            }
+        let found = Matcher::builder().all(proxy.expose()).build().intercept(&self.uri()?);
+        let found = found.filter(|found| found.uri().scheme_str() == Some("http")).ok_or_else(|| NetError::Address {
+            // It may hold a password.
+            address: "the configured proxy".to_owned(),
+            reason: "it must look like http://HOST:PORT or http://USER:PASSWORD@HOST:PORT".to_owned(),
+        })?;
+        let tunnel = Tunnel::new(found.uri().clone(), HttpConnector::new());
+        Ok(Some(match found.basic_auth() {
+            Some(user) => tunnel.with_auth(user.clone()),
             None => tunnel,
         }))
     }

@@ -7,9 +7,14 @@
 pub mod authority;
 pub mod channel;
 pub mod enrolment;
+mod layers;
 pub mod server;
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod verify;
+
+pub use layers::called::Channel;
 
 /// Makes ring the process's cryptography. Repeating it is harmless.
 pub fn install_provider() {

@@ -1,5 +1,6 @@
 //! Serving gRPC over TLS, with a certificate asked of agents, and an end to every shutdown.
 
+use std::future::Future as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,14 +15,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
 use super::NetError;
 use super::authority::{Authority, Identity, agent_in};
+use super::layers::served::ServedLayer;
 use crate::model::AgentId;
 use crate::task::Tasks;
 
@@ -56,6 +59,8 @@ pub struct Conn<S> {
     stream: S,
     peer: Peer,
     _permit: Option<OwnedSemaphorePermit>,
+    /// Ends the connection from outside, as a server that stops has no other hold on it.
+    cut: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl<S> std::fmt::Debug for Conn<S> {
@@ -67,7 +72,12 @@ impl<S> std::fmt::Debug for Conn<S> {
 impl<S> Conn<S> {
     /// Takes any stream as a connection of this peer.
     pub const fn new(stream: S, peer: Peer) -> Self {
-        Self { stream, peer, _permit: None }
+        Self { stream, peer, _permit: None, cut: None }
+    }
+
+    fn cut_by(mut self, token: &CancellationToken) -> Self {
+        self.cut = Some(Box::pin(token.clone().cancelled_owned()));
+        self
     }
 }
 
@@ -81,6 +91,9 @@ impl<S> Connected for Conn<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Conn<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        if self.cut.as_mut().is_some_and(|cut| cut.as_mut().poll(context).is_ready()) {
+            return Poll::Ready(Err(std::io::ErrorKind::ConnectionAborted.into()));
+        }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
@@ -180,7 +193,8 @@ impl Listener {
             match incoming {
                 Ok((stream, address)) => {
                     let handshake = handshake(self.tls.0.clone(), stream, address, permit, accepted.clone());
-                    drop(tasks.spawn("TLS handshake", handshake));
+                    let cancel = tasks.cancel().clone();
+                    drop(tasks.spawn("TLS handshake", async move { cancel.run_until_cancelled_owned(handshake).await }));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -208,7 +222,7 @@ async fn handshake(
             let agent = certificates.first().and_then(agent_in).map(PeerAgent);
             let peer = Peer { address: Some(address), agent };
             // Closed only when the server stops.
-            let _stopped = accepted.send(Ok(Conn { stream, peer, _permit: permit })).await;
+            let _stopped = accepted.send(Ok(Conn { stream, peer, _permit: permit, cut: None })).await;
         }
         Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake failed"),
         Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
@@ -228,7 +242,12 @@ pub async fn serve_connections<S>(
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let cut = CancellationToken::new();
+    // However this ends, no connection outlives it.
+    let _cut_at_end = cut.clone().drop_guard();
+    let connections = connections.map(move |conn| conn.map(|conn| conn.cut_by(&cut)));
     let server = Server::builder()
+        .layer(ServedLayer)
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))

@@ -7,8 +7,9 @@ use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::service::Routes;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::{Endpoint, Uri};
 
+use super::Channel;
 use super::server::{Conn, Peer, PeerAgent, serve_connections};
 use crate::task::Tasks;
 
@@ -21,9 +22,10 @@ pub fn duplex(routes: Routes, agent: Option<PeerAgent>, tasks: &Tasks) -> Channe
     let (accepted, connections) = mpsc::unbounded_channel::<std::io::Result<Conn<DuplexStream>>>();
     let serve = serve_connections(routes, UnboundedReceiverStream::new(connections), tasks.cancel().clone(), Duration::from_secs(1));
     drop(tasks.spawn("serve in process", serve));
-    Endpoint::from_static("http://in.process").connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
+    let channel = Endpoint::from_static("http://in.process").connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
         let (ours, theirs) = tokio::io::duplex(BUFFER);
         let sent = accepted.send(Ok(Conn::new(theirs, Peer { address: None, agent })));
         async move { sent.map(|()| TokioIo::new(ours)).map_err(|_| std::io::Error::from(std::io::ErrorKind::ConnectionRefused)) }
-    }))
+    }));
+    channel.into()
 }

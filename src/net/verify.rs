@@ -6,7 +6,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 
 use super::authority::Fingerprint;
 
@@ -23,6 +23,11 @@ impl Pinned {
     pub(super) const fn new(fingerprint: Fingerprint, provider: Arc<CryptoProvider>) -> Self {
         Self { fingerprint, provider, authority: Mutex::new(None) }
     }
+
+    fn another(&self) -> Error {
+        let text = format!("it shows another certificate authority than the one with fingerprint {}", self.fingerprint);
+        Error::Other(OtherError(Arc::new(std::io::Error::other(text))))
+    }
 }
 
 impl ServerCertVerifier for Pinned {
@@ -35,7 +40,7 @@ impl ServerCertVerifier for Pinned {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let pinned = intermediates.iter().find(|certificate| Fingerprint::of(certificate) == self.fingerprint);
-        let authority = pinned.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?.clone().into_owned();
+        let authority = pinned.ok_or_else(|| self.another())?.clone().into_owned();
         let mut roots = RootCertStore::empty();
         roots.add(authority.clone())?;
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider))
