@@ -80,7 +80,7 @@ pub(crate) async fn agent_at(socket: &Path) -> anyhow::Result<LocalServiceClient
             cause = inner;
         }
         let message = format!("cannot reach the agent at {}: {cause}", socket.display());
-        Failure { code: "UNAVAILABLE".into(), ..Failure::failed(message, "see that the agent is running and that you may use its socket") }
+        Failure::failed(message, "see that the agent is running and that you may use its socket").coded("UNAVAILABLE")
     })?;
     Ok(LocalServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX))
 }
@@ -126,12 +126,12 @@ impl Interceptor for Bearer {
 }
 
 /// A channel that carries the sign-in.
-pub(crate) type Authorized = InterceptedService<Channel, Bearer>;
+pub(crate) type Authorized = InterceptedService<crate::net::Channel, Bearer>;
 
 /// The coordinator's services, as the person who signed in.
 #[derive(Debug, Clone)]
 pub(crate) struct Cloud {
-    channel: Channel,
+    channel: crate::net::Channel,
     bearer: Bearer,
 }
 
@@ -174,10 +174,9 @@ fn options(address: &str, trust: Trust) -> ChannelOptions {
 
 fn failure(error: &NetError) -> Failure {
     match error {
-        NetError::Unreachable { .. } => Failure {
-            code: "UNAVAILABLE".into(),
-            ..Failure::failed(error.to_string(), "see that the coordinator is running and the address is right")
-        },
+        NetError::Unreachable { .. } => {
+            Failure::failed(error.to_string(), "see that the coordinator is running and the address is right").coded("UNAVAILABLE")
+        }
         _ => Failure::usage(error.to_string(), ""),
     }
 }

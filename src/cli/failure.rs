@@ -42,6 +42,12 @@ impl Failure {
         Self { code: "FAILED".into(), reason: String::new(), message: message.into(), remedy: remedy.into(), exit: EXIT_FAILED }
     }
 
+    /// Gives it another code for programs.
+    pub(crate) fn coded(mut self, code: &str) -> Self {
+        code.clone_into(&mut self.code);
+        self
+    }
+
     /// Returns the exit code.
     pub(crate) const fn exit(&self) -> u8 {
         self.exit

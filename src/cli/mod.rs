@@ -11,6 +11,8 @@ mod failure;
 mod output;
 mod profile;
 mod progress;
+mod quickstart;
+mod serve;
 mod source_versions;
 mod status;
 mod sync;
@@ -37,6 +39,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show the whole thing in a minute: a coordinator and an agent in one process, over a folder of documents
+    Quickstart(quickstart::Arguments),
+    /// Run the coordinator: the side in the cloud
+    Coordinator(serve::Coordinator),
+    /// Run or enrol an agent: the side beside the repository
+    Agent(serve::Agent),
     /// Sign in to a coordinator
     Login(account::Login),
     /// Forget the sign-in and end its token
@@ -98,6 +106,10 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let globals = &cli.globals;
     match cli.command {
+        // These three end in their own orderly way when they are interrupted.
+        Command::Quickstart(arguments) => Box::pin(quickstart::run(globals, arguments)).await,
+        Command::Coordinator(arguments) => Box::pin(serve::coordinator(arguments)).await,
+        Command::Agent(arguments) => Box::pin(serve::agent(globals, arguments)).await,
         Command::Login(arguments) => interruptible(account::login(globals, arguments)).await,
         Command::Logout => interruptible(account::logout(globals)).await,
         Command::Status(arguments) => interruptible(status::run(globals, &arguments)).await,

@@ -1,5 +1,7 @@
 //! The one integration test binary.
 
 mod command_line;
+mod quickstart;
 mod support;
+mod telemetry;
 mod tidy;
