@@ -27,6 +27,7 @@
 mod collect;
 mod compact;
 mod frame;
+mod keep;
 pub mod packs;
 mod reader;
 mod records;

@@ -118,3 +118,10 @@ pub struct CorruptKey {
     /// What was expected.
     pub expected: &'static str,
 }
+
+/// Nobody but the log is told what a store said.
+impl From<StoreError> for crate::model::Fault {
+    fn from(error: StoreError) -> Self {
+        Self::internal(error)
+    }
+}

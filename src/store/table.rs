@@ -62,6 +62,60 @@ pub enum Table {
     Directive = 122,
     /// (set) → up to where the agent holds the journal.
     Acknowledged = 123,
+    /// (account) → the account.
+    Account = 130,
+    /// (address) → account.
+    AccountEmail = 131,
+    /// (network, address) → account.
+    AccountOfNetwork = 132,
+    /// (account, request id) → the account that the request made.
+    AccountRequest = 133,
+    /// (hash of the secret) → the token.
+    Token = 134,
+    /// (account, token) → hash of the secret.
+    TokenOfAccount = 135,
+    /// (token) → account.
+    TokenOwner = 136,
+    /// (hash of the secret) → network and name of the agent to be.
+    Enrolment = 137,
+    /// (agent) → the agent.
+    Agent = 138,
+    /// (network, name, agent) → nothing.
+    AgentOfNetwork = 139,
+    /// `()` → who the agent is.
+    Mine = 170,
+    /// Set → a sync set at the source.
+    LocalSets = 171,
+    /// Set, node → a member.
+    Members = 172,
+    /// Repository key → which member it is.
+    RepositoryKeys = 173,
+    /// Set, folder, folded name, name, node → `()`: who holds a name at the source.
+    SourceNames = 174,
+    /// Set, folder, folded name, node → `()`: who holds a name at the target.
+    TargetNames = 175,
+    /// Set, node → `()`: what has to be planned.
+    Dirty = 176,
+    /// Set, what is waited for, node → `()`.
+    Waiting = 177,
+    /// Operation → a push whose outcome is not known.
+    InFlight = 178,
+    /// Set, node → `()`: whose status the coordinator has not heard.
+    Unreported = 179,
+    /// Time, set, node → `()`: what is tried again.
+    Retries = 180,
+    /// Operation → the member that it changes at the source.
+    Applying = 181,
+    /// Operation → the member whose document it displaced.
+    Displacements = 182,
+    /// Set, node, number → a kept version.
+    SourceVersions = 183,
+    /// Path, set, node → `()`: who had a path.
+    SourceVersionPaths = 184,
+    /// Set, folder, name → an item that cannot be a member.
+    Oddities = 185,
+    /// `()` → the repository's identity, and the sites that were healthy once.
+    KnownSites = 186,
     /// Records of this module's own tests.
     #[cfg(test)]
     Test = 250,
