@@ -1,1 +1,0 @@
-//! Logs, spans and metrics.
