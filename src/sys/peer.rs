@@ -23,3 +23,17 @@ pub fn peer_of(socket: impl AsFd) -> Result<Peer> {
     let credentials = rustix::net::sockopt::socket_peercred(socket)?;
     Ok(Peer { user: credentials.uid.as_raw(), group: credentials.gid.as_raw(), process: credentials.pid.as_raw_nonzero().get() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_a15_the_system_says_who_connected() {
+        let (a, _b) = std::os::unix::net::UnixStream::pair().unwrap();
+        let peer = peer_of(&a).unwrap();
+        assert_eq!(peer.user, rustix::process::geteuid().as_raw());
+        assert_eq!(peer.process, std::process::id().cast_signed());
+        assert!(peer_of(std::net::TcpListener::bind("127.0.0.1:0").unwrap()).is_err());
+    }
+}

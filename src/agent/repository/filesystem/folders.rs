@@ -208,10 +208,12 @@ impl FilesystemRepository {
 
     pub(super) fn locate(&self, keys: &[RepoKey]) -> Result<Vec<Option<RepoPlace>>> {
         let mut places: HashMap<&RepoKey, Option<RepoPlace>> = HashMap::new();
-        let roots: Vec<Root> = (0..self.sites.len()).map(|site| self.enter(site)).collect::<Result<_>>()?;
-        for (site, root) in roots.iter().enumerate() {
+        // A site that is on another file system for sure need not be there.
+        let candidates = (0..self.sites.len()).filter(|site| keys.iter().any(|key| self.sites[*site].may_hold(key)));
+        let roots: Vec<(usize, Root)> = candidates.map(|site| Ok((site, self.enter(site)?))).collect::<Result<_>>()?;
+        for (site, root) in &roots {
             for key in keys {
-                match self.path_by_handle(site, root, key) {
+                match self.path_by_handle(*site, root, key) {
                     ByHandle::Gone => {
                         places.insert(key, None);
                     }
@@ -224,8 +226,9 @@ impl FilesystemRepository {
                 }
             }
         }
-        for (site, root) in roots.iter().enumerate() {
-            let unclear = |key: &RepoKey| !places.contains_key(key) && !matches!(self.path_by_handle(site, root, key), ByHandle::Elsewhere);
+        for (site, root) in &roots {
+            let unclear =
+                |key: &RepoKey| !places.contains_key(key) && !matches!(self.path_by_handle(*site, root, key), ByHandle::Elsewhere);
             let mut wanted: HashSet<&RepoKey> = keys.iter().filter(|key| unclear(key)).collect();
             if wanted.is_empty() {
                 continue;

@@ -130,6 +130,10 @@ impl FilesystemRepository {
         self.sites[site].enter(&*self.files, &self.config, &self.sites)
     }
 
+    fn is_library(&self, folder: &RepoKey) -> bool {
+        self.sites.iter().any(|site| site.library().as_ref() == Some(folder))
+    }
+
     fn site(&self, name: &SiteName) -> Result<usize> {
         self.sites.iter().position(|site| site.name == *name).ok_or(RepositoryError::Gone)
     }

@@ -97,6 +97,11 @@ impl SiteState {
         lock(&self.seen).as_ref().map(|seen| seen.capabilities)
     }
 
+    /// Whether an item with this key may be at the site.
+    pub(super) fn may_hold(&self, key: &RepoKey) -> bool {
+        lock(&self.seen).as_ref().is_none_or(|seen| seen.volume.owns(key))
+    }
+
     /// The volume, if the site is on this device.
     fn volume_on(&self, device: u64) -> Option<Volume> {
         lock(&self.seen).as_ref().filter(|seen| seen.device == device).map(|seen| seen.volume)

@@ -51,9 +51,9 @@ impl FilesystemRepository {
         for event in events {
             match event {
                 WatchEvent::Overflow => drop(hints.insert(Hint::Overflow)),
-                WatchEvent::Changed(_, Some(name)) if name == INTERNAL => {}
                 WatchEvent::Changed(watch, name) => {
-                    if let Some(folder) = watched.folders.get(&watch) {
+                    let internal = |folder: &RepoKey| name.as_deref() == Some(INTERNAL) && self.is_library(folder);
+                    if let Some(folder) = watched.folders.get(&watch).filter(|folder| !internal(folder)) {
                         hints.insert(Hint::Folder(folder.clone(), name.and_then(|name| Name::from_bytes(&name).ok())));
                     }
                 }

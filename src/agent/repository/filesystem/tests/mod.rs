@@ -145,6 +145,19 @@ impl Fixture {
     }
 }
 
+/// Sets an extended attribute as another program does.
+fn set(f: &Fixture, inner: &str, name: &str, value: &[u8]) {
+    rustix::fs::setxattr(f.path(inner), name, value, rustix::fs::XattrFlags::empty()).unwrap();
+}
+
+/// Reads an extended attribute as another program does.
+fn attribute(f: &Fixture, inner: &str, name: &str) -> Option<Vec<u8>> {
+    let mut value = vec![0; 64 * 1024];
+    let length = rustix::fs::getxattr(f.path(inner), name, value.as_mut_slice()).ok()?;
+    value.truncate(length);
+    Some(value)
+}
+
 /// What some bytes are as a content, and their chunks.
 fn content_of(bytes: &[u8]) -> (ContentRef, Vec<Blob>) {
     let mut chunks = Vec::new();

@@ -4,17 +4,6 @@ use std::os::unix::fs::MetadataExt;
 
 use super::*;
 
-fn attribute(f: &Fixture, inner: &str, name: &str) -> Option<Vec<u8>> {
-    let mut value = vec![0; 1024];
-    let length = rustix::fs::getxattr(f.path(inner), name, value.as_mut_slice()).ok()?;
-    value.truncate(length);
-    Some(value)
-}
-
-fn set(f: &Fixture, inner: &str, name: &str, value: &[u8]) {
-    rustix::fs::setxattr(f.path(inner), name, value, rustix::fs::XattrFlags::empty()).unwrap();
-}
-
 /// An access control list with user 4711, as the kernel takes it.
 fn acl() -> Vec<u8> {
     let entry = |tag: u16, permissions: u16, id: u32| [&tag.to_le_bytes()[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat();

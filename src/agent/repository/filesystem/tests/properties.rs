@@ -4,15 +4,8 @@ use super::*;
 use crate::agent::repository::SeenProperties;
 use crate::model::Timestamp;
 
-fn set(f: &Fixture, inner: &str, name: &str, value: &[u8]) {
-    rustix::fs::setxattr(f.path(inner), name, value, rustix::fs::XattrFlags::empty()).unwrap();
-}
-
 fn get(f: &Fixture, inner: &str, name: &str) -> Option<String> {
-    let mut value = vec![0; 64 * 1024];
-    let length = rustix::fs::getxattr(f.path(inner), name, value.as_mut_slice()).ok()?;
-    value.truncate(length);
-    Some(String::from_utf8(value).unwrap())
+    attribute(f, inner, name).map(|value| String::from_utf8(value).unwrap())
 }
 
 fn seen(f: &Fixture, inner: &str) -> SeenProperties {

@@ -158,7 +158,3 @@ fn s_i05_records_and_smart_folders_are_known_by_their_aspects() {
         assert_eq!((observation.item, observation.content), (Item::Unsupported(kind), None));
     }
 }
-
-fn set(f: &Fixture, inner: &str, name: &str, value: &[u8]) {
-    rustix::fs::setxattr(f.path(inner), name, value, rustix::fs::XattrFlags::empty()).unwrap();
-}

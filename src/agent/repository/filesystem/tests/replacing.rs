@@ -5,17 +5,6 @@ use std::os::unix::fs::MetadataExt;
 
 use super::*;
 
-fn set(f: &Fixture, inner: &str, name: &str, value: &[u8]) {
-    rustix::fs::setxattr(f.path(inner), name, value, rustix::fs::XattrFlags::empty()).unwrap();
-}
-
-fn attribute(f: &Fixture, inner: &str, name: &str) -> Option<Vec<u8>> {
-    let mut value = vec![0; 1024];
-    let length = rustix::fs::getxattr(f.path(inner), name, value.as_mut_slice()).ok()?;
-    value.truncate(length);
-    Some(value)
-}
-
 /// With and without the exchange of two names in one step.
 fn both_ways(test: impl Fn(&Fixture)) {
     for parent in [std::env::temp_dir(), PathBuf::from("/dev/shm")] {
@@ -146,7 +135,7 @@ fn edge_t02_a_folder_swapped_in_at_the_last_moment_goes_back() {
 /// People who save in both ways, and a replacement again and again: every save that was made comes out somewhere.
 #[test]
 fn edge_c16_nothing_is_lost_between_people_and_replacements() {
-    const SAVES: usize = 400;
+    const SAVES: usize = 100;
     let f = fixture();
     f.write("doc", "save 0");
     let (path, temp) = (f.path("doc"), f.path("temp"));
