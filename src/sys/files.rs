@@ -156,11 +156,11 @@ pub trait Files: std::fmt::Debug + Send + Sync {
     /// Writes all bytes at an offset.
     fn write_at(&self, file: &Handle, bytes: &[u8], offset: u64) -> Result<()>;
 
-    /// Asks for a file's bytes to be written out without waiting, so that the flushes of many files share the work.
-    fn start_flush(&self, file: &Handle) -> Result<()>;
-
     /// Makes a file's bytes and attributes, or a directory's entries, durable.
     fn flush(&self, file: &Handle) -> Result<()>;
+
+    /// Makes everything durable that was done on the file system of an open file, whoever did it.
+    fn flush_file_system(&self, file: &Handle) -> Result<()>;
 
     /// Makes a directory.
     fn make_folder(&self, dir: &Handle, name: &[u8], mode: u32) -> Result<()>;

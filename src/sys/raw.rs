@@ -1,4 +1,4 @@
-//! The system calls that have no safe wrapper elsewhere: file handles, leases, early write-back.
+//! The system calls that have no safe wrapper elsewhere: file handles and leases.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -59,10 +59,4 @@ pub(super) fn is_being_written(file: impl AsFd) -> Result<bool> {
     // SAFETY: as above.
     checked(unsafe { libc::fcntl(fd, libc::F_SETLEASE, libc::F_UNLCK) })?;
     Ok(false)
-}
-
-/// Starts to write a file's dirty pages out.
-pub(super) fn start_writeback(file: impl AsFd) -> Result<()> {
-    // SAFETY: the descriptor is open for the call; the call touches no memory of ours.
-    checked(unsafe { libc::sync_file_range(file.as_fd().as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) }).map(drop)
 }

@@ -49,8 +49,8 @@ pub trait Document: std::fmt::Debug + Send + Sync {
 /// A document repository.
 ///
 /// Changes are visible at once and durable after [`flush`](Repository::flush) (content and properties of what is staged, before it is
-/// placed) and [`settle`](Repository::settle) (names, after placing). Unless an error says otherwise, an operation that fails changed
-/// nothing.
+/// placed) and [`settle`](Repository::settle) (names, after placing). An operation that fails changed nothing, except that after
+/// [`RepositoryError::Unknown`] it may have been carried out: look, and at [`Repository::leftovers`].
 pub trait Repository: std::fmt::Debug + Send + Sync {
     /// Returns the sites, in the order of their names.
     fn sites(&self) -> Vec<Site>;

@@ -92,7 +92,7 @@ impl FilesystemRepository {
 
     /// Keeps the document under a second name and puts the staged content over the first. What somebody puts there between the last
     /// look and the renaming is lost: the capability tells of it.
-    fn link_and_rename(&self, staged: &Staged, at: &At, current: &Opened, staging: &Handle, displaced: &Handle) -> Result<()> {
+    pub(super) fn link_and_rename(&self, staged: &Staged, at: &At, current: &Opened, staging: &Handle, displaced: &Handle) -> Result<()> {
         let (waiting, name) = (op_name(staged.op), at.name.as_str().as_bytes());
         let dir = &current.folder.dir;
         match self.files.link(dir, name, displaced, &waiting) {
@@ -113,7 +113,7 @@ impl FilesystemRepository {
     }
 
     /// Looks at what an operation took out of its place.
-    fn displaced(&self, current: &Opened, op: OpId, dir: &Handle, at: &At) -> Result<Displaced> {
+    pub(super) fn displaced(&self, current: &Opened, op: OpId, dir: &Handle, at: &At) -> Result<Displaced> {
         let root = &current.folder.root;
         let out = self.entry(root, dir, &op_name(op))?.ok_or(RepositoryError::Changed)?;
         let now = self.files.stat(&current.file).map_err(refused)?;

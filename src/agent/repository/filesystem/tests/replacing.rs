@@ -132,7 +132,34 @@ fn edge_t02_a_folder_swapped_in_at_the_last_moment_goes_back() {
     assert_eq!(f.repository.leftovers().unwrap(), [Leftover::Staged(SiteName("swsdp".to_owned()), op(1))]);
 }
 
-/// People who save in both ways, and a replacement again and again: every save that was made comes out somewhere.
+#[test]
+fn edge_c08_a_document_saved_at_the_last_moment_is_kept() {
+    both_ways(|f| {
+        f.write("doc", "old");
+        let (at, stamp) = (f.at("doc"), f.entry_at("doc").stamp);
+        let staged = f.staged(&f.top(), 1, b"new");
+        f.repository.inherit(&staged, &at, &[]).unwrap();
+        let current = f.open_unchanged(&at, &stamp).unwrap();
+        // Between the check and the exchange.
+        f.write("temp", "saved");
+        std::fs::rename(f.path("temp"), f.path("doc")).unwrap();
+        let saved = f.at("doc").key;
+        let root = f.enter(0).unwrap();
+        let internal = |path: &[u8]| f.internal(&root.dir, path).unwrap();
+        let (staging, displaced) = (internal(site::STAGING), internal(site::DISPLACED));
+        if root.capabilities.exchange {
+            f.exchange(&staged, &at, &current, &staging, &displaced).unwrap();
+            let out = f.displaced(&current, op(1), &displaced, &at).unwrap();
+            assert!(!out.as_expected && out.key == saved);
+            assert_eq!((f.bytes("doc"), f.displaced_bytes(&out)), (b"new".to_vec(), b"saved".to_vec()));
+        } else {
+            assert_eq!(f.link_and_rename(&staged, &at, &current, &staging, &displaced), Err(RepositoryError::Changed));
+            assert_eq!(f.bytes("doc"), b"saved");
+        }
+    });
+}
+
+/// Somebody who saves by renaming, replacements again and again: every save comes out somewhere.
 #[test]
 fn edge_c16_nothing_is_lost_between_people_and_replacements() {
     const SAVES: usize = 100;
