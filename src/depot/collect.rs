@@ -7,7 +7,7 @@ use super::records::{BlobKey, BlobRow, BlobState, Blobs, HeldKey, Leases, Seals}
 use super::{Depot, DepotError, Scope};
 use crate::content::{Step, Walk};
 use crate::model::{ContentRef, Hash};
-use crate::store::{Key, KeyPrefix, Read, ReadExt as _, Record, StoreError, WriteExt as _};
+use crate::store::{KeyPrefix, ReadExt as _, Record, StoreError, WriteExt as _};
 
 /// Rows that are read, or changed, at once.
 const ROWS: usize = 1000;
@@ -192,9 +192,11 @@ struct Marks {
 
 impl Marks {
     const BITS_EACH: usize = 16;
+    /// With few blobs there is room to be exact.
+    const WORDS_MIN: usize = 4096;
 
     fn new(count: usize, salt: u64) -> Self {
-        Self { words: vec![0; (count * Self::BITS_EACH).div_ceil(64).max(1)], salt }
+        Self { words: vec![0; (count * Self::BITS_EACH).div_ceil(64).max(Self::WORDS_MIN)], salt }
     }
 
     fn bits(&self, hash: Hash) -> impl Iterator<Item = (usize, u64)> + use<> {
@@ -218,5 +220,23 @@ impl Marks {
 
     fn contains(&self, hash: Hash) -> bool {
         self.bits(hash).all(|(word, bit)| self.words[word] & bit != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_hold_what_was_inserted_and_hardly_anything_else() {
+        let hash = |number: u32| Hash::from_bytes(blake3::hash(&number.to_le_bytes()).into());
+        for salt in [0, 1, 1_700_000_000_000, u64::MAX] {
+            let mut marks = Marks::new(10_000, salt);
+            (0..10_000).for_each(|number| marks.insert(hash(number)));
+            assert!((0..10_000).all(|number| marks.contains(hash(number))));
+            let wrong = (10_000..20_000).filter(|number| marks.contains(hash(*number))).count();
+            assert!(wrong < 60, "{wrong} of 10,000 with salt {salt}");
+        }
+        assert!(!Marks::new(0, 7).contains(hash(1)));
     }
 }

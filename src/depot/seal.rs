@@ -63,7 +63,9 @@ impl Depot {
                 DifferenceStep::Chunk(chunk) => match self.leased_length(scope, &lease.holder, chunk.hash, now_ms)? {
                     Some(length) if length != chunk.length => return Err(SealError::Length(chunk.hash)),
                     Some(_) => {}
-                    None => drop(missing.insert(chunk.hash)),
+                    None => {
+                        missing.insert(chunk.hash);
+                    }
                 },
             }
             if missing.len() >= MISSING_MAX {

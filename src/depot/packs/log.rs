@@ -223,3 +223,62 @@ impl PackStore for PackLog {
         self.run("remove a pack", move |inner| inner.remove(pack)).boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::{MemoryDirectory, PackFaults};
+    use super::*;
+
+    #[test]
+    fn a_flush_covers_what_others_have_written_meanwhile() {
+        let directory = MemoryDirectory::default();
+        let file = directory.create(1).expect("a new pack");
+        let segment = Segment { pack: 1, file, written: AtomicU64::new(200), flushed: Mutex::default() };
+        segment.flush(100).expect("a flush");
+        segment.flush(200).expect("nothing to do");
+        assert_eq!(directory.syncs(), 1);
+        segment.written.store(300, Ordering::Relaxed);
+        segment.flush(300).expect("a flush");
+        assert_eq!(directory.syncs(), 2);
+    }
+
+    #[test]
+    fn after_a_flush_failed_its_pack_is_left_and_nothing_of_it_is_taken_for_durable() {
+        let directory = MemoryDirectory::default();
+        let log = PackLog::open_inline(directory.clone(), 1000).expect("an empty directory");
+        assert_eq!(log.inner.append(b"abc").expect("an append"), (1, 0));
+        let segment = lock(&log.inner.writer).open.clone().expect("an open pack");
+        directory.fail(PackFaults { sync_fails: true, ..PackFaults::default() });
+        assert!(log.inner.append(b"def").is_err());
+        directory.fail(PackFaults::default());
+        assert!(segment.flush(6).is_err(), "the system may have dropped what it could not write");
+        segment.flush(3).expect("durable before");
+        assert_eq!((log.inner.append(b"ghi").expect("an append"), log.floor()), ((2, 0), 2));
+    }
+
+    #[test]
+    fn edge_f01_a_full_disk_leaves_the_pack_usable() {
+        let directory = MemoryDirectory::default();
+        let log = PackLog::open_inline(directory.clone(), 1000).expect("an empty directory");
+        log.inner.append(b"abc").expect("an append");
+        directory.fail(PackFaults { write_stops_after: Some(2), ..PackFaults::default() });
+        assert!(log.inner.append(b"defgh").is_err());
+        directory.fail(PackFaults::default());
+        assert_eq!(log.inner.append(b"x").expect("an append"), (1, 3));
+        let at = |offset, length| log.inner.read(Location { pack: 1, offset, length });
+        assert_eq!(at(0, 4).expect("what was appended"), b"abcx");
+        assert!(matches!(at(3, 9), Err(PackError::Gone { pack: 1 })));
+        assert!(matches!(log.inner.read(Location { pack: 9, offset: 0, length: 1 }), Err(PackError::Gone { pack: 9 })));
+    }
+
+    #[test]
+    fn a_full_pack_is_left_and_so_is_that_of_an_earlier_run() {
+        let directory = MemoryDirectory::default();
+        let log = PackLog::open_inline(directory.clone(), 4).expect("an empty directory");
+        let packs: Vec<_> = (0..3).map(|_| log.inner.append(b"abc").expect("an append")).collect();
+        assert_eq!(packs, [(1, 0), (1, 3), (2, 0)]);
+        let next = PackLog::open_inline(directory, 4).expect("two packs");
+        assert_eq!((next.floor(), next.inner.append(b"abc").expect("an append")), (3, (3, 0)));
+        assert_eq!(next.inner.list().expect("three packs"), [(1, 6), (2, 3), (3, 3)]);
+    }
+}

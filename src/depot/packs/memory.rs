@@ -13,6 +13,8 @@ pub struct PackFaults {
     pub write_stops_after: Option<usize>,
     /// Every flush fails, and nothing becomes durable.
     pub sync_fails: bool,
+    /// No pack can be removed.
+    pub remove_fails: bool,
 }
 
 /// Cheap to clone; clones are the same directory.
@@ -99,6 +101,9 @@ impl PackDirectory for MemoryDirectory {
     }
 
     fn remove(&self, pack: u32) -> io::Result<()> {
+        if self.state().faults.remove_fails {
+            return Err(io::Error::other("the pack cannot be removed"));
+        }
         self.state().packs.remove(&pack).map(drop).ok_or_else(|| ErrorKind::NotFound.into())
     }
 }
