@@ -27,7 +27,6 @@ pub struct Instruments {
     operations: Counter<u64>,
     entries: Counter<u64>,
     content_bytes: Counter<u64>,
-    scans: Histogram<f64>,
 }
 
 impl Instruments {
@@ -44,13 +43,7 @@ impl Instruments {
             content_bytes: meter
                 .u64_counter("skybridge_content_bytes")
                 .with_unit("By")
-                .with_description("Content that crossed between agent and coordinator, by direction.")
-                .build(),
-            scans: meter
-                .f64_histogram("skybridge_scan_duration_seconds")
-                .with_unit("s")
-                .with_description("How long complete looks at the repository took.")
-                .with_boundaries(vec![0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0])
+                .with_description("Content that crossed on connections for content, by direction.")
                 .build(),
         }
     }
@@ -74,9 +67,10 @@ impl Instruments {
         Session(self.sessions.clone())
     }
 
-    /// Counts an operation of an agent that was answered; `outcome` is one of the outcomes that the protocol defines.
-    pub fn operation(&self, outcome: &'static str) {
-        self.operations.add(1, &[KeyValue::new("outcome", outcome)]);
+    /// Counts operations of agents that were answered.
+    pub fn operations(&self, done: usize, refused: usize) {
+        self.operations.add(done as u64, &[KeyValue::new("outcome", "done")]);
+        self.operations.add(refused as u64, &[KeyValue::new("outcome", "refused")]);
     }
 
     /// Counts journal entries that were sent to an agent.
@@ -84,18 +78,13 @@ impl Instruments {
         self.entries.add(entries as u64, &[]);
     }
 
-    /// Counts content that crossed.
+    /// Counts content that crossed on a connection for content.
     pub fn content(&self, direction: Direction, bytes: u64) {
         let direction = match direction {
             Direction::Up => "up",
             Direction::Down => "down",
         };
         self.content_bytes.add(bytes, &[KeyValue::new("direction", direction)]);
-    }
-
-    /// Records a complete look at the repository.
-    pub fn scan(&self, took: Duration) {
-        self.scans.record(took.as_secs_f64(), &[]);
     }
 }
 

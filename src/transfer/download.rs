@@ -10,6 +10,7 @@ use super::{AGENT_SCOPE, RECEIVE_BYTES_MAX, TransferError, is_single, page};
 use crate::content::{Blob, BlobKind, ChunkEntry, Step, Walk};
 use crate::depot::Depot;
 use crate::model::{ContentRef, Hash, NodeId, SetId};
+use crate::telemetry::{Direction, metrics};
 use crate::wire::pb;
 use crate::wire::pb::content_service_client::ContentServiceClient;
 
@@ -198,6 +199,7 @@ async fn fetch_chunks(
     let mut answers = client.read_content(request).await?.into_inner();
     let (mut buffer, mut wanted) = (BytesMut::new(), chunks.iter().peekable());
     while let Some(message) = answers.message().await? {
+        metrics().content(Direction::Down, message.data.len() as u64);
         buffer.extend_from_slice(&message.data);
         while let Some(chunk) = wanted.next_if(|chunk| buffer.len() >= chunk.length as usize) {
             let bytes: Bytes = buffer.split_to(chunk.length as usize).freeze();

@@ -13,6 +13,7 @@ use crate::content::{ChunkEntry, Difference, DifferenceStep, Tree};
 use crate::depot::{Depot, DepotError};
 use crate::model::{ContentRef, Fault, FaultKind, Hash, NodeId, SetId};
 use crate::task;
+use crate::telemetry::{Direction, metrics};
 use crate::wire::pb;
 use crate::wire::pb::content_service_client::ContentServiceClient;
 
@@ -246,7 +247,7 @@ impl Message {
             return;
         }
         let request = pb::UploadRequest { set_id: self.set.to_string(), blobs: std::mem::take(&mut self.blobs) };
-        self.bytes = 0;
+        metrics().content(Direction::Up, std::mem::take(&mut self.bytes) as u64);
         // Closed when the call ended early; its status says why.
         let _ended = self.messages.send(request).await;
     }

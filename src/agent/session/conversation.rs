@@ -8,6 +8,7 @@ use tokio::time::{Instant, interval};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
+use tracing::Instrument as _;
 
 use super::outgoing::Outgoing;
 use super::{Channels, Command, Connection, Ended, Inlets, listing, reports, ring};
@@ -16,6 +17,7 @@ use crate::agent::planner::{committed, journal, outcome};
 use crate::agent::state::{LocalSets, members};
 use crate::model::{Cursor, Incarnation, NodeId, SetId};
 use crate::store::ReadExt as _;
+use crate::telemetry::adopt_traceparent;
 use crate::wire::pb::sync_service_client::SyncServiceClient;
 use crate::wire::{
     Ack, AgentMessage, ChangeBatch, CoordinatorMessage, Directive, Hello, PushOutcomes, Subscription, VERSION_CURRENT,
@@ -182,7 +184,11 @@ impl<'a> Conversation<'a> {
         match message {
             CoordinatorMessage::Welcome(_) => Err(Ended::Protocol("a second welcome".to_owned())),
             CoordinatorMessage::Outcomes(outcomes) => self.outcomes(outcomes).await,
-            CoordinatorMessage::Changes(batch) => self.changes(batch).await,
+            CoordinatorMessage::Changes(batch) => {
+                let span = tracing::info_span!("take changes", set = %batch.set, entries = batch.changes.len());
+                adopt_traceparent(&span, &batch.traceparent);
+                self.changes(batch).instrument(span).await
+            }
             CoordinatorMessage::ResyncRequired { set, detail } => self.resync(set, &detail).await,
             CoordinatorMessage::Directive(directive) => self.directive(directive, inlets).await,
             CoordinatorMessage::Heartbeat => Ok(()),

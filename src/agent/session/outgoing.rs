@@ -21,6 +21,7 @@ use crate::content::BlobKind;
 use crate::model::{ContentRef, NodeId, OpId, Outcome, Push, Reason, Refusal};
 use crate::store::{ReadExt as _, StoreError};
 use crate::task;
+use crate::telemetry::traceparent;
 use crate::transfer::{Bytewise, UploadError, upload};
 use crate::wire::{PushBatch, PushedOperation, Welcome};
 
@@ -226,7 +227,8 @@ impl Outgoing {
         self.next_batch += 1;
         self.batches.insert(batch, prepared.ready.len());
         self.perhaps_sent.extend(prepared.ready.iter().map(|ready| ready.operation.op));
-        Ok(Some(PushBatch { batch, operations: prepared.ready, traceparent: String::new() }))
+        let span = tracing::info_span!("push", batch, operations = prepared.ready.len());
+        Ok(Some(PushBatch { batch, operations: prepared.ready, traceparent: span.in_scope(traceparent) }))
     }
 
     async fn cancel(&mut self, ops: Vec<OpId>) -> Result<(), Ended> {

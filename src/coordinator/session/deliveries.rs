@@ -10,6 +10,7 @@ use crate::coordinator::context::Context;
 use crate::coordinator::journal;
 use crate::coordinator::operations::check_grant;
 use crate::model::{Cursor, Fault, Refusal, Sequence, SetId};
+use crate::telemetry::{metrics, traceparent};
 use crate::wire::{Ack, ChangeBatch, CoordinatorMessage, Directive, Subscription, pb};
 
 /// The most changes in one batch.
@@ -90,7 +91,10 @@ impl Deliveries {
             let set = *set;
             let read = read(context, self.caller, set, followed.from)?;
             match read {
-                Read::Changes(batch) => {
+                Read::Changes(mut batch) => {
+                    let span = tracing::info_span!("deliver changes", %set, entries = batch.changes.len());
+                    batch.traceparent = span.in_scope(traceparent);
+                    metrics().delivered(batch.changes.len());
                     followed.from = Some(batch.to_inclusive);
                     followed.pending = batch.more_follows;
                     followed.unacknowledged.push_back(batch.to_inclusive.sequence);

@@ -15,6 +15,7 @@ use crate::coordinator::content::{self, StagedContents};
 use crate::coordinator::context::Context;
 use crate::coordinator::operations::{Caller, apply_operation};
 use crate::model::{Fault, FaultKind, Outcome};
+use crate::telemetry::{adopt_traceparent, metrics};
 use crate::wire::{INLINE_BYTES_MAX, PushBatch, PushOutcomes};
 
 /// The most batches that may wait for their outcomes: enough to cover a round trip of 100 ms at 100 batches a second.
@@ -117,7 +118,8 @@ async fn commit(
     batch: PushBatch,
     contents: StagedContents,
 ) -> Result<PushOutcomes, Fault> {
-    let span = tracing::debug_span!("push", batch = batch.batch, operations = batch.operations.len(), done = tracing::field::Empty);
+    let span = tracing::info_span!("apply pushes", batch = batch.batch, operations = batch.operations.len(), done = tracing::field::Empty);
+    adopt_traceparent(&span, &batch.traceparent);
     async {
         let number = batch.batch;
         let operations: Arc<[_]> = batch.operations.into_iter().map(|pushed| pushed.operation).collect();
@@ -133,6 +135,7 @@ async fn commit(
             .await;
         let outcomes: Vec<_> = outcomes?;
         let done = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Done(_))).count();
+        metrics().operations(done, outcomes.len() - done);
         tracing::Span::current().record("done", done);
         if done > 0 {
             context.notices.changed(caller.network);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::model::{AgentId, Fault, FaultKind};
+use crate::telemetry::{self, metrics};
 
 /// Why somebody else ends a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,7 @@ pub(super) struct Registration {
     pub(super) verdict: watch::Receiver<Option<Verdict>>,
     /// Notified when a person asks something of the agent.
     pub(super) directives: Arc<Notify>,
+    _counted: telemetry::Session,
 }
 
 impl Registry {
@@ -90,7 +92,7 @@ impl Registry {
             }
         }
         drop(entries);
-        Registration { registry: self.clone(), agent, generation, verdict, directives }
+        Registration { registry: self.clone(), agent, generation, verdict, directives, _counted: metrics().session() }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AgentId, Entry>> {
