@@ -118,7 +118,10 @@ async fn run(
     last: oneshot::Sender<Status>,
 ) {
     let end = match greet(context, caller, &mut incoming, &sender).await {
-        Err(end) => end,
+        Err(end) => {
+            tracing::info!(%end, "no session began");
+            end
+        }
         Ok((hello, registration)) => {
             let mut session = Session::new(context, caller, registration, sender, &hello);
             let end = session.run(context.tasks.cancel(), incoming, hello).await;
@@ -298,6 +301,9 @@ impl<'a> Session<'a> {
                 self.counts.changes += batch.changes.len() as u64;
             }
             self.send(message)?;
+        }
+        for (set, cursor) in self.deliveries.take_resumed() {
+            self.notes.acknowledge(set, cursor);
         }
         Ok(())
     }

@@ -31,6 +31,8 @@ struct Followed {
     unacknowledged: VecDeque<Sequence>,
     /// Whether there may be something to read.
     pending: bool,
+    /// Whether what the agent said at first was not looked at yet.
+    fresh: bool,
 }
 
 /// The sets that one session follows.
@@ -39,11 +41,13 @@ pub(super) struct Deliveries {
     caller: CallingAgent,
     window_batches: usize,
     sets: BTreeMap<SetId, Followed>,
+    /// Where agents went on from, found to be in the journal: what they hold.
+    resumed: Vec<(SetId, Cursor)>,
 }
 
 impl Deliveries {
     pub(super) fn new(caller: CallingAgent, window_batches: u32) -> Self {
-        Self { caller, window_batches: window_batches as usize, sets: BTreeMap::new() }
+        Self { caller, window_batches: window_batches as usize, sets: BTreeMap::new(), resumed: Vec::new() }
     }
 
     /// Follows a set from where the agent stands, whatever was sent of it before.
@@ -54,7 +58,7 @@ impl Deliveries {
         if self.sets.len() >= SUBSCRIPTIONS_MAX {
             return Err(Fault::invalid("subscribe.set_id", format!("a session follows at most {SUBSCRIPTIONS_MAX} sets")));
         }
-        let followed = Followed { from: subscription.cursor, covered: None, unacknowledged: VecDeque::new(), pending: true };
+        let followed = Followed { from: subscription.cursor, covered: None, unacknowledged: VecDeque::new(), pending: true, fresh: true };
         self.sets.insert(subscription.set, followed);
         Ok(())
     }
@@ -90,6 +94,9 @@ impl Deliveries {
             let Some((set, followed)) = self.sets.iter_mut().find(|(_, followed)| followed.pending) else { break };
             let set = *set;
             let read = read(context, self.caller, set, followed.from)?;
+            if let (Read::Changes(_) | Read::Nothing { covered: Some(_) }, true) = (&read, std::mem::take(&mut followed.fresh)) {
+                self.resumed.extend(followed.from.map(|from| (set, from)));
+            }
             match read {
                 Read::Changes(mut batch) => {
                     let span = tracing::info_span!("deliver changes", %set, entries = batch.changes.len());
@@ -115,6 +122,11 @@ impl Deliveries {
             }
         }
         Ok(None)
+    }
+
+    /// Takes what is known to be held because it was resumed from.
+    pub(super) fn take_resumed(&mut self) -> Vec<(SetId, Cursor)> {
+        std::mem::take(&mut self.resumed)
     }
 
     /// Returns an empty batch for a set whose cursor can move on although nothing concerns it, so that the journal can be shortened.
