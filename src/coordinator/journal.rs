@@ -4,6 +4,11 @@
 //! after, as of its commit; each set's index gets the entry in the same transaction, so that a reader of a set reads only what concerns
 //! it. What an entry shows is the state at that sequence.
 //!
+//! A reader that lists what is beneath a node which entered sees it as it is by then. So it must take what is older than what it holds
+//! for read, a leaving before the last entering too, and a node that is present without having been announced for one that entered: it
+//! was moved between the entry and the listing, and a folder's content is to be listed with it. What lies in a folder that never becomes
+//! known is no member any more: something above has left.
+//!
 //! The head stands in the network's row: whoever changes a library reads and writes that row through a [`Ledger`], and so gets the
 //! next sequence in the one order of the network.
 

@@ -24,7 +24,11 @@ pub mod server;
 mod server_tests;
 mod service;
 pub mod session;
+#[cfg(test)]
+mod invariants;
 pub mod sets;
+#[cfg(test)]
+mod testing;
 
 pub use context::Context;
 pub use server::{Coordinator, CoordinatorError, run};

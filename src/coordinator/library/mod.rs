@@ -31,6 +31,8 @@ mod locate;
 mod node;
 mod relocate;
 pub mod request;
+#[cfg(test)]
+mod tests;
 mod trail;
 mod trash;
 mod version;

@@ -51,15 +51,10 @@ impl Task<'_> {
         Ok(sequence)
     }
 
-    /// Returns the member folder that is to hold a node, if the set reaches the node there.
-    pub(super) fn member_folder(&self, tx: &Transaction<'_>, parent: NodeId, kind: Kind) -> Result<Lineage, End> {
-        let (folder, Membership { carrier, .. }) = self.member(tx, parent)?;
-        let distance = folder.steps().position(|(_, below)| below == carrier).unwrap_or(folder.above.len()) + 1;
-        if folder.node.kind == Kind::Folder && membership::reaches(self.definition.set.shape, kind, distance) {
-            Ok(folder)
-        } else {
-            Err(Refusal::Missing.into())
-        }
+    /// Returns the member folder of the set that is to hold a node, if the set reaches the node there.
+    fn member_folder(&self, tx: &Transaction<'_>, parent: NodeId, kind: Kind) -> Result<Lineage, End> {
+        let (folder, membership) = self.member(tx, parent)?;
+        if holds(&folder, &membership, kind) { Ok(folder) } else { Err(Refusal::Missing.into()) }
     }
 
     /// Returns the folder in which direct members are made.
@@ -148,6 +143,12 @@ impl Task<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a node of this kind, right in the folder, belongs to the folder's set.
+pub(super) fn holds(folder: &Lineage, membership: &Membership, kind: Kind) -> bool {
+    let distance = folder.steps().take_while(|(_, below)| *below != membership.carrier).count() + 1;
+    folder.node.kind == Kind::Folder && membership::reaches(membership.definition.set.shape, kind, distance)
 }
 
 fn already_synced(other: &Membership) -> Refusal {

@@ -19,6 +19,8 @@ mod create;
 mod grant;
 mod outcome;
 mod remove;
+#[cfg(test)]
+mod tests;
 mod update;
 
 pub use grant::check_grant;

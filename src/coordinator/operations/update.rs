@@ -1,9 +1,10 @@
 //! Changing members.
 
-use super::{End, Task};
+use super::create::holds;
+use super::{End, Task, check_grant};
 use crate::coordinator::library::writer::{Destination, Edit};
 use crate::coordinator::library::{Lineage, Membership};
-use crate::model::{ContentRef, Kind, Permission, Place, PropertyChange, Reason, Refusal, Sequence};
+use crate::model::{ContentRef, Kind, NodeId, Permission, Place, PropertyChange, Reason, Refusal, Sequence};
 use crate::store::Transaction;
 
 impl Task<'_> {
@@ -41,12 +42,21 @@ impl Task<'_> {
         Ok(sequence)
     }
 
-    /// Returns the folder that a member is to lie in: another member of the set, or for a direct member the folder that it is in.
+    /// Returns a member folder of the set, or of another set that is granted to the same agent: a move from one to the other is one change,
+    /// by which the node leaves the one and enters the other with its identity and history.
+    fn reached_folder(&self, tx: &Transaction<'_>, parent: NodeId, kind: Kind) -> Result<Lineage, End> {
+        let folder = self.read(tx, parent)?.ok_or(Refusal::Missing)?;
+        let membership = folder.membership(tx)?.ok_or(Refusal::Missing)?;
+        let granted = membership.set == self.set() || check_grant(tx, self.caller.gate, self.caller.agent, membership.set)?.is_ok();
+        if granted && holds(&folder, &membership, kind) { Ok(folder) } else { Err(Refusal::Missing.into()) }
+    }
+
+    /// Returns the folder that a member is to lie in: a member folder, or for a direct member the folder that it is in.
     fn destination(&self, tx: &Transaction<'_>, lineage: &Lineage, membership: &Membership, place: &Place) -> Result<Destination, End> {
         let is_direct = membership.carrier == lineage.id;
         let folder = match (place.parent, is_direct) {
             (None, true) => lineage.holder().ok_or(Refusal::Missing)?,
-            (Some(parent), false) => self.member_folder(tx, parent, lineage.node.kind)?,
+            (Some(parent), false) => self.reached_folder(tx, parent, lineage.node.kind)?,
             _ => return Err(Refusal::Missing.into()),
         };
         if lineage.above.first().is_none_or(|(held_by, _)| *held_by != folder.id) {

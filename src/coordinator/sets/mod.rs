@@ -9,6 +9,8 @@ mod ending;
 mod members;
 mod record;
 mod report;
+#[cfg(test)]
+mod tests;
 
 pub use acknowledged::{Acknowledged, acknowledge, acknowledged, acknowledged_by_all};
 pub use directive::{Directive, Pending, clear_directive, direct, pending_directives};
