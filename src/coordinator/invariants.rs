@@ -213,7 +213,7 @@ fn check_indexes(world: &World, nodes: &BTreeMap<NodeId, Node>) {
     for (id, node) in nodes {
         assert!(world.read(|read| Ok(Lineage::read(read, world.network, *id)?)).is_some(), "no circle above {id}");
         match (node.trashed, node.parent) {
-            (Some(_), _) => drop(trash.insert(*id)),
+            (Some(_), _) => assert!(trash.insert(*id)),
             (None, Parent::Folder(folder)) => {
                 let other = children.insert((world.network, folder, node.name.folded()), *id);
                 assert_eq!(other, None, "two nodes of one name");

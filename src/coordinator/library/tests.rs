@@ -221,7 +221,7 @@ fn properties_that_stay_the_same_are_no_change() {
 }
 
 /// The rows that a change wrote or deleted, by table, from the store before and after.
-fn written(world: &World, change: impl FnOnce()) -> Vec<(u8, usize)> {
+fn written<T>(world: &World, change: impl FnOnce() -> T) -> Vec<(u8, usize)> {
     let before = world.rows();
     change();
     let after = world.rows();
@@ -240,7 +240,7 @@ fn the_rows_of_each_change_are_as_the_module_says() {
     let (other, other_top) = world.folder_set("site/B", "Other", SetOptions::default());
     let folder = world.create(&set, folder_state(Some(top), "folder"));
     let document = world.node_id();
-    let by_sync = |node, push: Push| written(&world, || drop(world.done(&set, node, push)));
+    let by_sync = |node, push: Push| written(&world, || world.done(&set, node, push));
     let rows = |tables: &[(Table, usize)]| tables.iter().map(|(table, count)| (table.byte(), *count)).collect::<Vec<_>>();
     let [network, node, child, version, trash] = [Table::Network, Table::Node, Table::Child, Table::Version, Table::Trash];
     let [journal, of_set, outcome] = [Table::Journal, Table::JournalOfSet, Table::Outcome];
@@ -255,14 +255,14 @@ fn the_rows_of_each_change_are_as_the_module_says() {
     assert_eq!(by_sync(folder, world.placing(folder, Some(top), "renamed")), expected, "rename a folder");
     let author = Some(Value::Text("Ada".to_owned()));
     let expected = rows(&[(network, 1), (node, 1), (journal, 1), (of_set, 1)]);
-    let set_author = || drop(world.admin().set_property("site/A/Plans/renamed", Property::Author, author).unwrap());
+    let set_author = || world.admin().set_property("site/A/Plans/renamed", Property::Author, author).unwrap();
     assert_eq!(written(&world, set_author), expected, "change properties");
     let expected = rows(&[(network, 1), (node, 1), (child, 2), (journal, 1), (of_set, 2)]);
-    let cross = || drop(world.admin().mv("site/A/Plans/renamed", "site/B/Other", "folder").unwrap());
+    let cross = || world.admin().mv("site/A/Plans/renamed", "site/B/Other", "folder").unwrap();
     assert_eq!(written(&world, cross), expected, "move from set to set");
     let through = world.head().sequence;
     let expected = rows(&[(network, 1), (node, 1), (child, 1), (trash, 1), (journal, 1), (of_set, 1), (outcome, 1)]);
-    let delete = || drop(world.done(&other, folder, Push::Delete { through }));
+    let delete = || world.done(&other, folder, Push::Delete { through });
     assert_eq!(written(&world, delete), expected, "delete a folder");
     assert!(world.node(other_top).node.kind == Kind::Folder);
 }
@@ -273,7 +273,7 @@ fn a_direct_member_among_others_costs_one_edge_of_the_trail() {
     let set = world.set("site/A/B/C", SetShape::Documents, SetOptions::default());
     world.create(&set, document_state(None, "first", "1"));
     let second = world.node_id();
-    let rows = written(&world, || drop(world.done(&set, second, Push::Create(document_state(None, "second", "2")))));
+    let rows = written(&world, || world.done(&set, second, Push::Create(document_state(None, "second", "2"))));
     let count = |table: Table| rows.iter().find(|(byte, _)| *byte == table.byte()).map_or(0, |(_, count)| *count);
     assert_eq!((count(Table::Trail), count(Table::DirectMember)), (1, 1));
 }
