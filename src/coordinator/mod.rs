@@ -13,6 +13,8 @@ pub mod context;
 pub mod failure;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod invariants;
 pub mod journal;
 pub mod library;
 mod maintenance;
@@ -24,8 +26,6 @@ pub mod server;
 mod server_tests;
 mod service;
 pub mod session;
-#[cfg(test)]
-mod invariants;
 pub mod sets;
 #[cfg(test)]
 mod testing;

@@ -115,7 +115,8 @@ mod tests {
     #[test]
     fn frames_are_pinned() {
         let blob = chunk(b"abc");
-        let expected = [&b"SKYF\x01\x00\x00"[..], &[7; 16], blake3::hash(b"abc").as_bytes(), &[3, 0, 0, 0, 3, 0, 0, 0], b"abc"];
+        let hash = blake3::hash(b"abc");
+        let expected = [&b"SKYF\x01\x00\x00"[..], &[7; 16], hash.as_bytes(), &[3, 0, 0, 0, 3, 0, 0, 0], b"abc"];
         assert_eq!(framed(&blob, true), expected.concat());
     }
 

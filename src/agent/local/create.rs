@@ -12,7 +12,7 @@ use crate::agent::tracker::Look;
 use crate::content::BlobKind;
 use crate::engine::brake::Window;
 use crate::engine::{Source, SourceNode};
-use crate::model::{Fault, FaultKind, Kind, Name, NodeId, NodeState, PairingId, Place, Properties, Reason, SetId, SetShape};
+use crate::model::{Fault, FaultKind, Kind, Name, NodeId, NodeState, PairingId, Place, Properties, Reason, SetId};
 use crate::store::{ReadExt as _, StoreError, TransactError, WriteExt as _};
 use crate::sys::Want;
 use crate::task;

@@ -93,6 +93,7 @@ impl Tracker {
             Ok(unhealthy) => unhealthy,
             Err(failure) => {
                 tracing::warn!(%failure, %set, "a site could not be checked");
+                self.unhealthy.insert(set);
                 return false;
             }
         };
@@ -127,7 +128,9 @@ impl Tracker {
         for set in ready {
             match self.looker.orphans(set) {
                 Ok(orphans) if orphans.is_empty() => match self.looker.set_complete(set, true).await {
-                    Ok(()) => drop(self.scanning.remove(&set)),
+                    Ok(()) => {
+                        self.scanning.remove(&set);
+                    }
                     Err(failure) => tracing::warn!(%failure, %set, "a set could not be marked"),
                 },
                 Ok(orphans) => self.missing.extend(orphans.into_iter().map(|orphan| (orphan, Instant::now()))),

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::ingest::{trouble, veils};
+use super::ingest::{Verdict, trouble, veils};
 use super::oddities::{self, Oddity};
 use super::outcome::{Missing, Outcome, Wanted};
+use super::queue::Scope;
 use super::scene::{self, Known, Scene};
 use super::sort::{Guess, Sorted, Spot, sort};
 use super::{BATCH_ROWS, Failure};
@@ -80,7 +81,7 @@ impl Looker {
         let mut sorted = self.context.store.read(|read| sort(read, &scene, entries, deep))?;
         self.keep_oddities(&scene, std::mem::take(&mut sorted.oddities)).await?;
         for (known, reason, detail) in std::mem::take(&mut sorted.troubled) {
-            self.blame(vec![known], Some((reason, detail))).await?;
+            self.blame(vec![known], (reason, detail)).await?;
         }
         for known in std::mem::take(&mut sorted.hidden) {
             self.veil(known, Reason::SourceUnknown, "Another file system is mounted over it.").await?;
@@ -94,7 +95,10 @@ impl Looker {
         let spots = self.certain(&scene, sorted, wanted, outcome).await?;
         self.read(&scene, spots, wanted, outcome).await?;
         if let Some(parent) = scene.parent.filter(|_| veiled) {
-            self.blame(vec![parent], None).await?;
+            let (set, node, revision) = (parent.set, parent.node, parent.revision);
+            if self.transact(move |tx| trouble(tx, set, node, revision, None)).await? != Verdict::Done {
+                outcome.again(wanted.again(Scope::All), Some(set));
+            }
         }
         Ok(())
     }
@@ -186,12 +190,12 @@ impl Looker {
         Ok(())
     }
 
-    /// Says why members cannot be synced as they are, or takes that back.
-    pub(super) async fn blame(&self, members: Vec<Known>, problem: Option<(Reason, String)>) -> Result<(), Failure> {
+    /// Says why members cannot be synced as they are.
+    async fn blame(&self, members: Vec<Known>, problem: (Reason, String)) -> Result<(), Failure> {
         for batch in members.chunks(BATCH_ROWS) {
             let (batch, problem) = (batch.to_vec(), problem.clone());
             self.transact(move |tx| {
-                batch.iter().try_for_each(|known| trouble(tx, known.set, known.node, known.revision, problem.as_ref()).map(drop))
+                batch.iter().try_for_each(|known| trouble(tx, known.set, known.node, known.revision, Some(&problem)).map(drop))
             })
             .await?;
         }
@@ -199,14 +203,13 @@ impl Looker {
     }
 
     /// A folder, or document, cannot be seen: nothing beneath is known any more, and nothing is deleted because of it.
-    pub(super) async fn veil(&self, top: Known, reason: Reason, detail: &str) -> Result<(), Failure> {
+    async fn veil(&self, top: Known, reason: Reason, detail: &str) -> Result<(), Failure> {
         let (set, mut folders) = (top.set, vec![top.node]);
-        self.blame(vec![top], Some((reason, detail.to_owned()))).await?;
+        self.blame(vec![top], (reason, detail.to_owned())).await?;
         while let Some(folder) = folders.pop() {
             let children = self.context.store.read(|read| scene::children(read, set, folder))?;
             folders.extend(children.iter().filter(|known| known.kind == Kind::Folder).map(|known| known.node));
-            let problem = (Reason::SourceUnknown, "The folder that it is in cannot be seen.".to_owned());
-            self.blame(children, Some(problem)).await?;
+            self.blame(children, (Reason::SourceUnknown, "The folder that it is in cannot be seen.".to_owned())).await?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use super::sort::{Guess, Spot, describe, is_outdated};
 use crate::agent::repository::{EntryName, Item, RepoKey, RepoPlace, Repository, RepositoryError, SiteName, Unhealthy, UnsupportedKind};
 use crate::agent::state::members::{load, load_set};
 use crate::model::{Kind, Reason, SetShape};
+use crate::store::StoreError;
 
 /// The attempt that a look after an undecided search counts as: searching is costly, so not too soon.
 const UNDECIDED_ATTEMPT: u32 = 3;
@@ -66,18 +67,14 @@ impl Looker {
             return Ok(outcome);
         }
         let asked = known.clone();
-        let mut at_place = Vec::new();
-        for found in self
-            .blocking("look at the place", move |repository| asked.iter().map(|known| at(repository, known)).collect::<Vec<_>>())
-            .await?
-        {
-            at_place.push(found);
-        }
+        let at_place = self.blocking("look", move |repository| asked.iter().map(|known| at(repository, known)).collect::<Vec<_>>()).await?;
         let mut searched = Vec::new();
         for (known, found) in known.into_iter().zip(at_place) {
             match found {
                 Ok(None) => searched.push((known, Occupant::None)),
-                Ok(Some((_, key))) if key == known.key => outcome.looks.push(Wanted::name(known.folder, known.name)),
+                Ok(Some((_, key))) if key == known.key && self.is_reached(&known)? => {
+                    outcome.looks.push(Wanted::name(known.folder, known.name));
+                }
                 Ok(Some((item, key))) => {
                     let occupant = self.occupant(&known, item, &key)?;
                     searched.push((known, occupant));
@@ -87,6 +84,12 @@ impl Looker {
         }
         self.search(searched, &mut outcome).await?;
         Ok(outcome)
+    }
+
+    /// Whether a look at the member's place is about this member: its folder, if that is synced, is still in the set.
+    fn is_reached(&self, known: &Known) -> Result<bool, Failure> {
+        let folder = self.context.store.read(|read| Known::by_key(read, &known.folder))?;
+        Ok(known.direct || folder.is_some_and(|folder| folder.set == known.set))
     }
 
     fn occupant(&self, known: &Known, item: Item, key: &RepoKey) -> Result<Occupant, Failure> {
@@ -141,13 +144,14 @@ impl Looker {
     fn found(&self, known: &Known, place: RepoPlace, site: Option<SiteName>, outcome: &mut Outcome) -> Result<Option<Decision>, Failure> {
         let (folder, local, holder) = self.context.store.read(|read| {
             let folder = Known::by_key(read, &place.folder)?;
-            let holder = Known::by_key(read, &known.key)?;
             let set = folder.as_ref().map_or(known.set, |folder| folder.set);
-            Ok::<_, crate::store::StoreError>((folder, load_set(read, set)?, holder))
+            let holder = match (&folder, place.name.allowed()) {
+                (Some(folder), Some(name)) => scene::holder_at(read, folder, name, &known.key)?,
+                _ => None,
+            };
+            Ok::<_, StoreError>((folder, load_set(read, set)?, holder))
         })?;
-        if let Some(holder) = &holder
-            && (holder.set, holder.node) != (known.set, known.node)
-        {
+        if holder.is_some_and(|holder| (holder.set, holder.node) != (known.set, known.node)) {
             // Another name of the same item, which is a member of its own.
             return Ok(Some(Decision::Remove));
         }

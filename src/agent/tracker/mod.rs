@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::look::Looker;
 use self::outcome::{Later, Missing, Outcome, Wanted};
-use self::queue::{Asked, Topic};
+use self::queue::{Asked, Scope, Topic};
 use super::context::Context;
 use super::repository::{RepoKey, RepositoryError};
 use crate::depot::DepotError;
@@ -104,6 +104,8 @@ pub struct Tracker {
     /// When to look at what; the number keeps equal times apart.
     later: BTreeMap<(Instant, u64), Later>,
     numbers: u64,
+    /// When a place in `later` is due.
+    waiting: BTreeMap<(RepoKey, Scope), (Instant, u64)>,
     /// Since when members are missing.
     missing: BTreeMap<Missing, Instant>,
     rescan_at: Instant,
@@ -127,6 +129,7 @@ impl Tracker {
             stack: Vec::new(),
             later: BTreeMap::new(),
             numbers: 0,
+            waiting: BTreeMap::new(),
             missing: BTreeMap::new(),
         }
     }
@@ -205,6 +208,7 @@ impl Tracker {
         }
         while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= now) {
             let later = entry.remove();
+            self.waiting.remove(&later.place());
             self.push(later.wanted);
         }
         let Asked { folders, members, sets, everything } = self.looker.context.looks.take();
@@ -216,6 +220,9 @@ impl Tracker {
                 Ok(place) => place.into_iter().for_each(|wanted| self.push(wanted)),
                 Err(failure) => tracing::warn!(%failure, "a member could not be looked at"),
             }
+        }
+        if !everything && sets.is_empty() {
+            return;
         }
         match self.looker.sets() {
             Ok(all) => {
@@ -247,18 +254,29 @@ impl Tracker {
         }
         looks.into_iter().for_each(|wanted| self.push(wanted));
         let now = Instant::now();
-        for later in later {
-            self.numbers += 1;
-            self.later.insert((now + later.delay, self.numbers), later);
-        }
+        later.into_iter().for_each(|later| self.postpone(now, later));
         for missing in missing {
             self.missing.entry(missing).or_insert(now);
         }
         let long_ago = now.checked_sub(self.looker.context.config.settle()).unwrap_or(now);
         self.missing.extend(bereft.into_iter().map(|missing| (missing, long_ago)));
-        if !unhealthy.is_empty() {
+        // What was not seen cannot count as looked through.
+        self.scanning.retain(|set| !unhealthy.contains(set));
+        if unhealthy.difference(&self.unhealthy).next().is_some() {
             self.check().await;
+            // Whatever the check says, these looks failed: they are looked through again once a later check finds nothing wrong.
+            self.unhealthy.extend(unhealthy);
         }
+    }
+
+    /// A place waits once: a later reason to look again replaces an earlier one.
+    fn postpone(&mut self, now: Instant, later: Later) {
+        self.numbers += 1;
+        let due = (now + later.delay, self.numbers);
+        if let Some(earlier) = self.waiting.insert(later.place(), due) {
+            self.later.remove(&earlier);
+        }
+        self.later.insert(due, later);
     }
 
     /// Decides about members that have been missing for long enough. Returns whether there is more to do at once.

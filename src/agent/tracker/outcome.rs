@@ -52,6 +52,13 @@ pub(super) struct Later {
     pub(super) blocks: Option<SetId>,
 }
 
+impl Later {
+    /// What it is about.
+    pub(super) fn place(&self) -> (RepoKey, Scope) {
+        (self.wanted.folder.clone(), self.wanted.scope.clone())
+    }
+}
+
 /// A member that was not at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Missing {

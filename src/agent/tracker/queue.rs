@@ -47,7 +47,7 @@ pub(super) enum Topic {
 }
 
 /// How much of a folder to look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Scope {
     All,
     Names(BTreeSet<Name>),
@@ -135,8 +135,8 @@ impl LookQueue {
         self.ask(|asked| match look {
             Look::Folder(folder) => asked.folder(folder, Scope::All),
             Look::Name(folder, name) => asked.folder(folder, Scope::name(name)),
-            Look::Member(node) => drop(asked.members.insert((set, node))),
-            Look::Set => drop(asked.sets.insert(set)),
+            Look::Member(node) => asked.members.extend([(set, node)]),
+            Look::Set => asked.sets.extend([set]),
         });
     }
 
@@ -190,11 +190,6 @@ impl LookQueue {
                 }
             }
         });
-    }
-
-    /// Asks for a look at a folder, whatever sets it concerns.
-    pub(super) fn folder(&self, folder: RepoKey, scope: Scope) {
-        self.ask(|asked| asked.folder(folder, scope));
     }
 
     pub(super) fn round_begins(&self) -> u64 {

@@ -126,6 +126,12 @@ pub(super) fn of_direct(read: &(impl Read + ?Sized), set: SetId, folder: &RepoKe
     Ok(Some(scene).filter(|scene| !scene.known.is_empty()))
 }
 
+/// Returns a member that has a key and lies under this name of a folder that is a member.
+pub(super) fn holder_at(read: &(impl Read + ?Sized), folder: &Known, name: &Name, key: &RepoKey) -> Result<Option<Known>, StoreError> {
+    let holders = named(read, folder.set, Some(folder.node), &BTreeSet::from([name.clone()]))?;
+    Ok(holders.into_iter().find(|known| known.key == *key))
+}
+
 /// Returns a folder in which a direct member of a set has turned up.
 pub(super) fn beside(read: &(impl Read + ?Sized), set: SetId, folder: &RepoKey) -> Result<Option<Scene>, StoreError> {
     Ok(load_set(read, set)?.map(|local| Scene::new(&local, folder)))

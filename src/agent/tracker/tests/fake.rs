@@ -293,8 +293,12 @@ impl Repository for Fake {
         self.state().watched.remove(&id(folder));
     }
 
-    fn hints(&self, _: Duration) -> Result<Vec<Hint>> {
-        Ok(Vec::new())
+    fn hints(&self, wait: Duration) -> Result<Vec<Hint>> {
+        // Nothing is ever sent: this only waits.
+        let (sender, hints) = std::sync::mpsc::channel();
+        let none = hints.recv_timeout(wait);
+        drop::<std::sync::mpsc::Sender<Hint>>(sender);
+        Ok(none.into_iter().collect())
     }
 
     fn open(&self, _: &At, _: &Stamp) -> Result<Box<dyn Document>> {

@@ -19,6 +19,9 @@ use crate::agent::context::Context;
 use crate::agent::repository::{Item, RepoKey, Repository as _, Resolved, SiteName};
 use crate::agent::state::members::{at_source, load, load_set, update};
 use crate::agent::state::{Definition, LocalSet, LocalSets, MemberRow, SourceRow};
+use crate::depot::packs::memory::MemoryDirectory;
+use crate::depot::packs::{PACK_BYTES_MAX, PackLog};
+use crate::depot::{Depot, DepotOptions};
 use crate::engine::{Source, SourceNode};
 use crate::model::{Kind, Name, NodeId, NodeState, PairingId, Place, Properties, Reason, SetId, SetOptions, SetShape};
 use crate::store::{Store, StoreError, WriteExt as _};
@@ -229,8 +232,9 @@ fn selected((node, pairing): (NodeId, PairingId), resolved: &Resolved) -> Member
     row
 }
 
-fn depot(_: &Store) -> crate::depot::Depot {
-    crate::depot::Depot
+fn depot(store: &Store) -> Depot {
+    let packs = PackLog::open_inline(MemoryDirectory::default(), PACK_BYTES_MAX).unwrap();
+    Depot::new(store.clone(), packs, DepotOptions::default())
 }
 
 #[tokio::test(start_paused = true)]

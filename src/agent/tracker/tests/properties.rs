@@ -48,10 +48,10 @@ async fn s_b04_a_value_taken_away_on_the_same_item_is_removed_and_one_not_unders
     bench.at().thing("top/a").properties.stated.set(Property::Author, model("Ada")).unwrap();
     bench.at().thing("top/a").properties.stated.set(Property::Locale, model("en_GB")).unwrap();
     bench.rescan().await;
-    let shown = &mut bench.at().thing("top/a").properties.clone();
+    let mut shown = bench.at().thing("top/a").properties.clone();
     shown.stated = Properties::default();
     shown.unreadable.insert(Property::Locale);
-    bench.at().thing("top/a").properties = shown.clone();
+    bench.at().thing("top/a").properties = shown;
     bench.touch(&["top/a"]).await;
     let seen = seen(&bench, "top/a");
     assert_eq!((seen.get(Property::Author), seen.get(Property::Locale)), (None, model("en_GB").as_ref()));

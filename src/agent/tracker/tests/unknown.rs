@@ -90,7 +90,8 @@ async fn s_d09_a_search_that_fails_decides_nothing() {
 #[tokio::test(start_paused = true)]
 async fn edge_f04_an_unreadable_document_says_so() {
     let mut bench = Bench::with_folder().await;
-    let (a, b) = (bench.at().write("top/a", "a"), bench.at().write("top/b", "b"));
+    let a = bench.at().write("top/a", "a");
+    let b = bench.at().write("top/b", "b");
     bench.at().denied.insert(b);
     bench.rescan().await;
     assert_eq!(bench.oddities(), [("b".to_owned(), Reason::SourceAccessDenied)]);
