@@ -15,7 +15,7 @@ use crate::wire::pb;
 use crate::wire::pb::content_service_client::ContentServiceClient;
 
 /// The largest content that is fetched together with others, in bytes: one chunk.
-pub const SMALL_BYTES_MAX: u64 = 256 * 1024;
+pub(crate) const SMALL_BYTES_MAX: u64 = 256 * 1024;
 /// Contents asked for in one call.
 const ITEMS_MAX: usize = 1_000;
 /// Ranges asked for in one call.

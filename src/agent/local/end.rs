@@ -83,7 +83,7 @@ pub async fn forget_set(context: &Context, set: SetId) -> Result<(), StoreError>
 ///
 /// # Errors
 /// When the store fails.
-pub async fn forget_member(context: &Context, set: SetId, node: NodeId) -> Result<(), StoreError> {
+pub(crate) async fn forget_member(context: &Context, set: SetId, node: NodeId) -> Result<(), StoreError> {
     if let Some(row) = context.store.read(|read| members::load(read, set, node))? {
         unprotect(context, &row).await;
     }

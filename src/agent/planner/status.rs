@@ -9,7 +9,7 @@ const RETRY_FIRST_MILLIS: u64 = 250;
 const RETRY_LAST_MILLIS: u64 = 60_000;
 
 /// Both sides are equal.
-pub fn settle(row: &mut MemberRow, now_millis: u64) {
+pub(crate) fn settle(row: &mut MemberRow, now_millis: u64) {
     let status = &mut row.status;
     status.now = MemberStatus { state: MemberState::Synced, reason: None, detail: String::new() };
     status.success_millis = Some(now_millis);
@@ -19,21 +19,21 @@ pub fn settle(row: &mut MemberRow, now_millis: u64) {
 }
 
 /// It stands still for a reason, until what it waits for changes.
-pub fn fail(row: &mut MemberRow, reason: Reason, detail: impl Into<String>) {
+pub(crate) fn fail(row: &mut MemberRow, reason: Reason, detail: impl Into<String>) {
     row.status.now = MemberStatus { state: reason.state(), reason: Some(reason), detail: detail.into() };
 }
 
 /// It is tried again after a delay that grows with its failures, whatever else wakes it before.
 ///
 /// `chance` spreads the delays of many members over a fifth.
-pub fn retry(row: &mut MemberRow, now_millis: u64, chance: u64) {
+pub(crate) fn retry(row: &mut MemberRow, now_millis: u64, chance: u64) {
     row.status.failures = row.status.failures.saturating_add(1);
     row.status.retry_millis = Some(now_millis.saturating_add(backoff_millis(row.status.failures, chance)));
 }
 
 /// Returns the delay before try number `failures + 1`, in milliseconds.
 #[must_use]
-pub fn backoff_millis(failures: u32, chance: u64) -> u64 {
+pub(crate) fn backoff_millis(failures: u32, chance: u64) -> u64 {
     let doublings = failures.saturating_sub(1).min(16);
     let delay = (RETRY_FIRST_MILLIS << doublings).min(RETRY_LAST_MILLIS);
     delay + chance % (delay / 5 + 1)

@@ -233,6 +233,11 @@ pub enum Unhealthy {
     /// A directory is there that is not the one that was synced: empty, or another file system.
     #[error("another directory is where its root was; mount the right one")]
     ForeignRoot,
+    /// It was never synced by this agent, and the marker of another is there.
+    #[error(
+        "another agent keeps it in step: `.skybridge/repository` beneath its root says so; if that agent is gone for good, remove that file"
+    )]
+    ClaimedRoot,
     /// A copy or a restored backup is where the root was.
     #[error("its root is a copy of the one that was synced; accept it if that is intended")]
     CopiedRoot,

@@ -126,7 +126,7 @@ impl Looker {
                 outcome.missing.extend(concerned.iter().map(Missing::of));
                 return Ok(());
             }
-            RepositoryError::Unknown(Unhealthy::RootMissing | Unhealthy::ForeignRoot | Unhealthy::CopiedRoot) => {
+            RepositoryError::Unknown(Unhealthy::RootMissing | Unhealthy::ForeignRoot | Unhealthy::ClaimedRoot | Unhealthy::CopiedRoot) => {
                 outcome.unhealthy.insert(scene.set);
                 return Ok(());
             }

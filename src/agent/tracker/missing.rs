@@ -261,7 +261,9 @@ fn trace(repository: &dyn Repository, place: Option<RepoPlace>, occupant: Occupa
 
 /// Nothing is decided: the place is looked at again.
 fn undecided(known: &Known, error: &RepositoryError, outcome: &mut Outcome) {
-    if let RepositoryError::Unknown(Unhealthy::RootMissing | Unhealthy::ForeignRoot | Unhealthy::CopiedRoot) = error {
+    if let RepositoryError::Unknown(Unhealthy::RootMissing | Unhealthy::ForeignRoot | Unhealthy::ClaimedRoot | Unhealthy::CopiedRoot) =
+        error
+    {
         outcome.unhealthy.insert(known.set);
     } else {
         let look = Wanted { attempt: UNDECIDED_ATTEMPT, ..Wanted::name(known.folder.clone(), known.name.clone()) };

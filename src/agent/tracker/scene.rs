@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::queue::Scope;
-use crate::agent::repository::{RepoKey, SiteName, Stamp};
+use crate::agent::repository::{RepoKey, Stamp};
 use crate::agent::state::members::{at_source, load, load_set};
 use crate::agent::state::{Keys, LocalSet, MemberRow, SourceNames, parent_key};
 use crate::engine::Activity;
@@ -68,7 +68,6 @@ impl Known {
 #[derive(Debug, Clone)]
 pub(super) struct Scene {
     pub(super) set: SetId,
-    pub(super) site: SiteName,
     pub(super) subfolders: bool,
     pub(super) folder: RepoKey,
     /// The folder as a member; `None` when it merely holds direct members.
@@ -86,7 +85,6 @@ impl Scene {
     fn new(local: &LocalSet, folder: &RepoKey) -> Self {
         Self {
             set: local.definition.id,
-            site: local.site.clone(),
             subfolders: local.definition.shape == SetShape::Folder { subfolders: true },
             folder: folder.clone(),
             parent: None,

@@ -167,7 +167,7 @@ pub fn find(read: &(impl Read + ?Sized), email: &str) -> Result<Option<(AccountI
 ///
 /// # Errors
 /// When it has none.
-pub fn find_in(read: &(impl Read + ?Sized), network: NetworkId, email: &str) -> Result<(AccountId, Account), Failure> {
+pub(crate) fn find_in(read: &(impl Read + ?Sized), network: NetworkId, email: &str) -> Result<(AccountId, Account), Failure> {
     let unknown = || Fault::not_found(format!("the network has no account {email:?}"));
     let id = read.get::<AccountOfNetwork>(&(network, email.to_lowercase()))?.ok_or_else(unknown)?;
     Ok((id, get(read, id)?))

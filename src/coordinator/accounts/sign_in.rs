@@ -8,7 +8,7 @@ use crate::model::{Fault, FaultKind, Timestamp, TokenId};
 use crate::store::Store;
 
 /// How long the token of a sign-in works.
-pub const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What is needed to sign in.
 pub struct SignIn {

@@ -164,7 +164,7 @@ impl SiteState {
         let marker: Marker = serde_json::from_slice(&bytes[..length]).map_err(|_| foreign())?;
         let volume = Volume::from_hex(&marker.volume).ok_or_else(foreign)?;
         if marker.format != MARKER_FORMAT || marker.repository != config.repository.to_string() {
-            return Err(foreign());
+            return Err(if self.known { foreign() } else { RepositoryError::Unknown(Unhealthy::ClaimedRoot) });
         }
         let library = key_of(files, volume, dir, None, stat)?;
         if marker.library != library.to_string() {
