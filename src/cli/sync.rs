@@ -270,7 +270,7 @@ pub(crate) fn member_table(members: &[pb::LocalMember]) -> Table {
         let reason = if member.reason() == pb::Reason::Unspecified { "" } else { short_name(member.reason().as_str_name(), "REASON_") };
         let explained = [&member.text, &member.detail, &member.remedy].map(String::as_str);
         let explained: Vec<&str> = explained.into_iter().filter(|part| !part.is_empty()).collect();
-        table.row([state_name(member.state()), reason.to_owned(), member.path.clone(), explained.join("; ")]);
+        table.row([state_name(member.state()), reason.to_owned(), member.path.clone(), explained.join(" ")]);
     }
     table
 }

@@ -52,12 +52,15 @@ impl Watches for LinuxWatches {
         inotify::remove_watch(&self.0, watch)
     }
 
-    fn read(&self, wait: Duration) -> Result<Vec<WatchEvent>> {
+    fn wait(&self, wait: Duration) -> Result<bool> {
         let timeout = Timespec::try_from(wait).map_err(|_| Errno::INVAL)?;
         match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&timeout)) {
-            Ok(0) | Err(Errno::INTR) => return Ok(Vec::new()),
-            other => other?,
-        };
+            Err(Errno::INTR) => Ok(false),
+            other => other.map(|ready| ready > 0),
+        }
+    }
+
+    fn read(&self) -> Result<Vec<WatchEvent>> {
         let mut buffer = [MaybeUninit::uninit(); EVENT_BYTES];
         let mut reader = inotify::Reader::new(&self.0, &mut buffer);
         let mut events = Vec::new();

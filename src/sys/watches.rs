@@ -26,6 +26,9 @@ pub trait Watches: std::fmt::Debug + Send + Sync {
     /// Stops to watch. Events that are waiting may still come.
     fn remove(&self, watch: WatchId) -> Result<()>;
 
-    /// Waits at most this long for events and returns a bounded number of them.
-    fn read(&self, wait: Duration) -> Result<Vec<WatchEvent>>;
+    /// Waits at most this long for events; `true` when there are some.
+    fn wait(&self, wait: Duration) -> Result<bool>;
+
+    /// Returns a bounded number of the events that are there, without waiting; empty when there are none.
+    fn read(&self) -> Result<Vec<WatchEvent>>;
 }

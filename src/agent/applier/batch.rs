@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::net::Channel;
+use futures::{StreamExt as _, stream};
 
 use super::{content, displaced};
 use crate::agent::context::Context;
@@ -15,12 +15,16 @@ use crate::agent::versions::{self, Cause, Version};
 use crate::content::{Blob, ChunkerParameters};
 use crate::engine::reconcile::Apply;
 use crate::model::{ContentRef, Kind, Name, NodeState, Place, Property, Reason, Value};
+use crate::net::Channel;
 use crate::store::{StoreError, WriteExt as _};
 use crate::task;
 use crate::transfer::is_small;
 
 /// Bytes of small contents that one batch holds in memory.
 const BATCH_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Displaced documents that are kept at one time.
+const KEPT_AT_ONCE: usize = 32;
 
 /// Divides orders: each large content for itself, small ones together.
 pub(super) fn divide(orders: Vec<Order>) -> Vec<Vec<Order>> {
@@ -325,18 +329,8 @@ struct Ended {
 
 /// Keeps what was displaced, writes down how the orders ended, and only then discards.
 async fn finish(context: &Context, jobs: Vec<Job>) -> Result<(), StoreError> {
-    let mut ended = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        let (ending, displaced) = match job.done {
-            Some(done) => (done.ending, done.displaced),
-            None => (job.failed.unwrap_or(Ending::Changed), None),
-        };
-        let kept = match &displaced {
-            Some(displaced) => displaced::keep(context, &job.order, displaced).await,
-            None => None,
-        };
-        ended.push(Ended { order: job.order, ending, kept, displaced });
-    }
+    // At one time, so that they share their flushes.
+    let ended: Vec<_> = stream::iter(jobs).map(|job| end(context, job)).buffered(KEPT_AT_ONCE).collect().await;
     let world = context.world.clone();
     let rows: Vec<_> = ended.iter().map(|ended| (ended.order.clone(), ended.ending.clone(), ended.kept.clone())).collect();
     let recorded = context.store.transact(move |tx| {
@@ -362,6 +356,18 @@ async fn finish(context: &Context, jobs: Vec<Job>) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+async fn end(context: &Context, job: Job) -> Ended {
+    let (ending, displaced) = match job.done {
+        Some(done) => (done.ending, done.displaced),
+        None => (job.failed.unwrap_or(Ending::Changed), None),
+    };
+    let kept = match &displaced {
+        Some(displaced) => displaced::keep(context, &job.order, displaced).await,
+        None => None,
+    };
+    Ended { order: job.order, ending, kept, displaced }
 }
 
 /// Discards what a failed order may have staged. An order that staged nothing, or placed it, leaves nothing to discard.

@@ -8,6 +8,7 @@ use crate::agent::context::Context;
 use crate::agent::repository::EntryName;
 use crate::agent::session::Connection;
 use crate::agent::state::{Keys, LocalSet, LocalSets, MemberRow, Members, members};
+use crate::agent::tracker;
 use crate::model::{Fault, FaultKind, Kind, MemberState, NodeId, SetId, SetShape, Timestamp};
 use crate::store::{ReadExt as _, StoreError};
 use crate::sys::Want;
@@ -271,7 +272,7 @@ async fn settled(local: &Local) -> Result<(), Fault> {
     let stopped = || Fault::new(FaultKind::Unavailable, "the agent is stopping");
     let mut quiet = false;
     loop {
-        if !local.context.looks.settled().await {
+        if !tracker::settled(&local.context).await {
             return Err(stopped());
         }
         if is_at_rest(local)? {

@@ -257,9 +257,16 @@ pub trait Repository: std::fmt::Debug + Send + Sync {
     /// Stops to report changes in a folder.
     fn unwatch(&self, folder: &RepoKey);
 
-    /// Waits for changes, at most this long, and returns what came, without repetitions; empty when nothing did.
+    /// Waits for changes, at most this long; `true` when there are some.
     ///
     /// # Errors
     /// When the operating system fails to report: list everything again.
-    fn hints(&self, wait: Duration) -> Result<Vec<Hint>>;
+    fn wait_for_hints(&self, wait: Duration) -> Result<bool>;
+
+    /// Returns a bounded number of the changes that were reported, without repetitions and without waiting; empty when there are no more.
+    /// A change is reported before the call that made it returns.
+    ///
+    /// # Errors
+    /// When the operating system fails to report: list everything again.
+    fn hints(&self) -> Result<Vec<Hint>>;
 }

@@ -35,7 +35,7 @@ use self::look::Looker;
 use self::outcome::{Later, Missing, Outcome, Wanted};
 use self::queue::{Asked, Scope, Topic};
 use super::context::Context;
-use super::repository::{RepoKey, RepositoryError};
+use super::repository::{RepoKey, RepositoryError, Unhealthy};
 use crate::depot::DepotError;
 use crate::model::SetId;
 use crate::store::{StoreError, TransactError};
@@ -47,8 +47,10 @@ pub use queue::{Look, LookQueue, Problem};
 const BATCH_ROWS: usize = 500;
 /// Folders that are looked at at one time.
 const LOOKS: usize = 8;
-/// How long one wait for reports lasts; also how long a rendezvous waits at least for them.
+/// How long one wait for reports lasts: how long it takes to stop, at most.
 const HINTS_WAIT: Duration = Duration::from_millis(250);
+/// How often reports are read one after the other. The operating system keeps some ten thousand, and each read takes hundreds.
+const READS_MAX: usize = 100;
 /// How long to wait after reports failed.
 const HINTS_RETRY: Duration = Duration::from_secs(5);
 /// How often sites are checked, and folders that cannot be watched are looked through.
@@ -306,34 +308,67 @@ impl Tracker {
 }
 
 /// Reads what the repository reports, until the agent ends.
+/// Waits until all that the repository had reported when this was called, and all that was asked for, was looked at and stored. What
+/// somebody is still writing is not waited for. Returns `false` when the tracker has stopped.
+pub async fn settled(context: &Context) -> bool {
+    match take_hints(context).await {
+        Ok(()) | Err(RepositoryError::Unsupported(_)) => {}
+        Err(error) => reports_failed(context, &error),
+    }
+    context.looks.settled().await
+}
+
+/// Turns all that the repository has reported into looks.
+async fn take_hints(context: &Context) -> Result<(), RepositoryError> {
+    let _turn = context.looks.reading().await;
+    for _ in 0..READS_MAX {
+        let repository = std::sync::Arc::clone(&context.repository);
+        let hints = hinted("hints", move || repository.hints()).await?;
+        if hints.is_empty() {
+            return Ok(());
+        }
+        context.looks.hints(hints);
+    }
+    // Changes come faster than they are read: one look at everything is cheaper than to follow each.
+    context.looks.everything();
+    Ok(())
+}
+
 async fn read_hints(context: Context, cancel: CancellationToken) {
     while !cancel.is_cancelled() {
-        let round = context.looks.round_begins();
         let repository = std::sync::Arc::clone(&context.repository);
-        let hints = crate::task::blocking("hints", move || repository.hints(HINTS_WAIT)).await;
-        let failed = match hints {
-            Ok(Ok(hints)) => {
-                context.looks.hints(hints);
-                None
-            }
+        let read = match hinted("wait for hints", move || repository.wait_for_hints(HINTS_WAIT)).await {
+            Ok(true) => take_hints(&context).await,
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        let wait = match read {
+            Ok(()) => continue,
             // A repository without reports answers at once.
-            Ok(Err(RepositoryError::Unsupported(_))) => Some(CHECK_INTERVAL),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "reports of the repository failed, looking at everything");
-                context.looks.everything();
-                Some(HINTS_RETRY)
-            }
-            Err(lost) => {
-                tracing::error!(%lost, "reading reports failed");
-                Some(HINTS_RETRY)
+            Err(RepositoryError::Unsupported(_)) => CHECK_INTERVAL,
+            Err(error) => {
+                reports_failed(&context, &error);
+                HINTS_RETRY
             }
         };
-        context.looks.round_ends(round);
-        if let Some(wait) = failed {
-            tokio::select! {
-                () = cancel.cancelled() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
+}
+
+fn reports_failed(context: &Context, error: &RepositoryError) {
+    tracing::warn!(%error, "reports of the repository failed, looking at everything");
+    context.looks.everything();
+}
+
+async fn hinted<T: Send + 'static>(
+    name: &'static str,
+    ask: impl FnOnce() -> Result<T, RepositoryError> + Send + 'static,
+) -> Result<T, RepositoryError> {
+    crate::task::blocking(name, ask).await.unwrap_or_else(|lost| {
+        tracing::error!(%lost, "reading reports ended");
+        Err(RepositoryError::Unknown(Unhealthy::Failed(libc::EIO)))
+    })
 }

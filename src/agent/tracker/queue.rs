@@ -102,16 +102,12 @@ struct State {
     asked: Asked,
     /// How often anything was asked for.
     count: u64,
-    /// How many rounds of reading hints have begun.
-    rounds: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Progress {
     /// All that was asked for up to this count was looked at.
     count: u64,
-    /// The rounds of hints up to this one were turned into looks.
-    rounds: u64,
     stopped: bool,
 }
 
@@ -119,6 +115,7 @@ struct Progress {
 struct Shared {
     state: Mutex<State>,
     asked: Notify,
+    reading: tokio::sync::Mutex<()>,
     progress: watch::Sender<Progress>,
     problems: Mutex<BTreeMap<(SetId, Topic), String>>,
 }
@@ -145,17 +142,10 @@ impl LookQueue {
         self.ask(|asked| asked.everything = true);
     }
 
-    /// Waits until all that was asked for, and all that the repository had reported when this was called, was looked at and stored.
-    /// What somebody is still writing is not waited for. Returns `false` when the tracker has stopped.
-    pub async fn settled(&self) -> bool {
+    /// Waits until all that was asked for was looked at and stored. What somebody is still writing is not waited for. Returns `false`
+    /// when the tracker has stopped.
+    pub(super) async fn settled(&self) -> bool {
         let mut progress = self.shared.progress.subscribe();
-        let round = match self.state().rounds {
-            0 => 0,
-            begun => begun + 1,
-        };
-        if progress.wait_for(|progress| progress.stopped || progress.rounds >= round).await.is_err() {
-            return false;
-        }
         let count = self.state().count;
         progress.wait_for(|progress| progress.stopped || progress.count >= count).await.is_ok_and(|progress| !progress.stopped)
     }
@@ -192,14 +182,9 @@ impl LookQueue {
         });
     }
 
-    pub(super) fn round_begins(&self) -> u64 {
-        let mut state = self.state();
-        state.rounds += 1;
-        state.rounds
-    }
-
-    pub(super) fn round_ends(&self, round: u64) {
-        self.shared.progress.send_modify(|progress| progress.rounds = round);
+    /// Held from reading a report to asking for the look that it calls for, so that nobody misses what another has just read.
+    pub(super) async fn reading(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.shared.reading.lock().await
     }
 
     pub(super) fn take(&self) -> Asked {

@@ -147,10 +147,11 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Gets what has the name already, without listing its siblings.
     async fn existing(&self, folder: &Upload) -> anyhow::Result<Option<pb::Node>> {
-        let wanted = crate::model::Name::new(folder.name.clone())?.folded();
-        let siblings = path::list(self.cloud, folder.folder.clone()).await?;
-        Ok(siblings.into_iter().find(|node| crate::model::Name::new(node.name.clone()).is_ok_and(|name| name.folded() == wanted)))
+        let request = pb::GetNodeRequest { node: Some(folder.folder.clone()) };
+        let Some(parent) = self.cloud.library().get_node(request).await?.into_inner().node else { return Ok(None) };
+        path::find(self.cloud, &format!("{}/{}", parent.path, folder.name)).await
     }
 }
 

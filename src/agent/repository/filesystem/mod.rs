@@ -331,7 +331,11 @@ impl Repository for FilesystemRepository {
         self.unwatch(folder);
     }
 
-    fn hints(&self, wait: Duration) -> Result<Vec<Hint>> {
-        self.hints(wait)
+    fn wait_for_hints(&self, wait: Duration) -> Result<bool> {
+        self.wait_for_hints(wait)
+    }
+
+    fn hints(&self) -> Result<Vec<Hint>> {
+        self.hints()
     }
 }

@@ -43,28 +43,42 @@ impl FilesystemRepository {
         }
     }
 
-    pub(super) fn hints(&self, wait: Duration) -> Result<Vec<Hint>> {
+    pub(super) fn wait_for_hints(&self, wait: Duration) -> Result<bool> {
+        self.watches.as_ref().ok_or(RepositoryError::Unsupported("watching"))?.wait(wait).map_err(refused)
+    }
+
+    pub(super) fn hints(&self) -> Result<Vec<Hint>> {
         let Some(watches) = &self.watches else { return Err(RepositoryError::Unsupported("watching")) };
-        let events = watches.read(wait).map_err(refused)?;
         let mut watched = lock(&self.watched);
         let mut hints = BTreeSet::new();
-        for event in events {
-            match event {
-                WatchEvent::Overflow => drop(hints.insert(Hint::Overflow)),
-                WatchEvent::Changed(watch, name) => {
-                    let internal = |folder: &RepoKey| name.as_deref() == Some(INTERNAL) && self.is_library(folder);
-                    if let Some(folder) = watched.folders.get(&watch).filter(|folder| !internal(folder)) {
-                        hints.insert(Hint::Folder(folder.clone(), name.and_then(|name| Name::from_bytes(&name).ok())));
-                    }
-                }
-                WatchEvent::Ended(watch) => {
-                    if let Some(folder) = watched.folders.remove(&watch) {
-                        watched.watches.remove(&folder);
-                        hints.insert(Hint::Unwatched(folder));
-                    }
-                }
+        // What is ours is not hinted, and must not look like the end.
+        while hints.is_empty() {
+            let events = watches.read().map_err(refused)?;
+            if events.is_empty() {
+                break;
+            }
+            for event in events {
+                self.translate(&mut watched, event, &mut hints);
             }
         }
         Ok(hints.into_iter().collect())
+    }
+
+    fn translate(&self, watched: &mut Watched, event: WatchEvent, hints: &mut BTreeSet<Hint>) {
+        match event {
+            WatchEvent::Overflow => drop(hints.insert(Hint::Overflow)),
+            WatchEvent::Changed(watch, name) => {
+                let internal = |folder: &RepoKey| name.as_deref() == Some(INTERNAL) && self.is_library(folder);
+                if let Some(folder) = watched.folders.get(&watch).filter(|folder| !internal(folder)) {
+                    hints.insert(Hint::Folder(folder.clone(), name.and_then(|name| Name::from_bytes(&name).ok())));
+                }
+            }
+            WatchEvent::Ended(watch) => {
+                if let Some(folder) = watched.folders.remove(&watch) {
+                    watched.watches.remove(&folder);
+                    hints.insert(Hint::Unwatched(folder));
+                }
+            }
+        }
     }
 }

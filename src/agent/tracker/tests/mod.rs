@@ -309,9 +309,9 @@ async fn those_who_wait_are_told_when_all_was_looked_at() {
     let running = tasks.spawn("tracker", tracker.run(tasks.cancel().clone()));
     fake.state().write("top/a.txt", "a");
     context.looks.look(set(1), Look::Set);
-    assert!(context.looks.settled().await);
+    assert!(settled(&context).await);
     assert!(!fake.state().observed.is_empty());
     tasks.cancel().cancel();
     running.join().await.unwrap();
-    assert!(!context.looks.settled().await);
+    assert!(!settled(&context).await);
 }
