@@ -8,6 +8,7 @@
 pub mod applier;
 pub mod context;
 mod enrolment;
+mod forget;
 pub mod local;
 pub mod planner;
 pub mod repository;

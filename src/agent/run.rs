@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::applier;
 use super::context::Context;
 use super::enrolment::{self, EnrolError, Enrolled};
+use super::forget::forget_set;
 use super::local::{self, Local};
 use super::planner::{self, Outlets, UnderWay, committed};
 use super::repository::filesystem::{Config as RepositoryConfig, FilesystemRepository};
@@ -193,7 +194,7 @@ async fn obey(context: Context, mut directives: mpsc::Receiver<Directive>) {
     while let Some(directive) = directives.recv().await {
         let done = match directive {
             Directive::RequestSync { set, node } => local::try_again(&context, set, node).await.map(|_| ()),
-            Directive::SetEnded { set } => local::forget_set(&context, set).await,
+            Directive::SetEnded { set } => forget_set(&context, set).await,
         };
         if let Err(error) = done {
             tracing::error!(%error, "a request from the cloud could not be carried out");

@@ -26,7 +26,6 @@ use super::session::{Channels, Command, Connection};
 use crate::model::AgentId;
 use crate::wire::pb::local_service_server::LocalServiceServer;
 
-pub use end::forget_set;
 pub use request::try_again;
 
 /// What the local service works with.

@@ -1,10 +1,11 @@
 //! Plans one batch of dirty members in one transaction.
 
+use super::departing::{self, Departing};
 use super::{Order, status};
 use crate::agent::state::{Applying, Dirty, InFlight, LocalSet, MemberRow, Pushed, StoredTrees, members};
 use crate::engine::brake::{Limits, Verdict};
 use crate::engine::reconcile::{Apply, Hold, Step, Waits, reconcile};
-use crate::engine::{Activity, Target};
+use crate::engine::{Activity, Target, TreeView as _};
 use crate::model::{Kind, MemberState, MemberStatus, NodeId, NodeState, OpId, Operation, PairingId, Place, Push, Reason, SetId};
 use crate::store::{ReadExt as _, StoreError, Transaction, WriteExt as _};
 use crate::sys::World;
@@ -18,6 +19,8 @@ pub(super) struct Batch {
     pub(super) pushes: Vec<OpId>,
     /// What the applier has to do.
     pub(super) orders: Vec<Order>,
+    /// Direct members to be forgotten. They stay dirty until they are.
+    pub(super) ended: Vec<NodeId>,
 }
 
 /// Plans up to `limit` dirty members of a set.
@@ -60,7 +63,14 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn one(&mut self, tx: &mut Transaction<'_>, local: &LocalSet, row: MemberRow) -> Result<(), StoreError> {
-        match reconcile(&StoredTrees { read: &*tx, set: local }, &row.member)? {
+        let view = StoredTrees { read: &*tx, set: local };
+        let departing = if view.unsettled().is_none() { departing::judge(&row) } else { None };
+        match departing {
+            Some(Departing::Release) => return self.take(tx, local, row, Step::Push(Push::Release)),
+            Some(Departing::Forget) => return self.depart(tx, &row),
+            None => {}
+        }
+        match reconcile(&view, &row.member)? {
             Step::Push(Push::Delete { .. }) | Step::Apply(Apply::Delete) => {
                 self.deletes.push(row.member.node);
                 Ok(())
@@ -127,6 +137,13 @@ impl Run<'_> {
         row.member.activity = Activity::Applying;
         begin(row, op, self.world.now_millis());
         tx.put::<Applying>(&op, &(self.set, row.member.node))
+    }
+
+    /// Its pairing ended. Permissions are restored before it is forgotten, which no transaction can do.
+    fn depart(&mut self, tx: &mut Transaction<'_>, row: &MemberRow) -> Result<(), StoreError> {
+        departing::report(tx, self.set, row)?;
+        self.batch.ended.push(row.member.node);
+        members::mark_dirty(tx, self.set, row.member.node)
     }
 
     /// Nothing is left of it; a folder stays known until nothing in it is.

@@ -6,6 +6,7 @@
 
 pub mod applied;
 mod batch;
+mod departing;
 pub mod journal;
 pub mod outcome;
 mod status;
@@ -18,6 +19,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
+use super::forget::forget_member;
 use super::repository::RepoKey;
 use super::state::{LocalSets, Retries, SourceRow, members};
 use crate::engine::reconcile::Apply;
@@ -131,6 +133,10 @@ async fn plan_all(context: &Context, outlets: &Outlets) -> Result<usize, StoreEr
         let batch = committed(batch)?;
         planned += batch.planned;
         outlets.under_way.begin(batch.pushes.len() + batch.orders.len());
+        for node in batch.ended {
+            tracing::info!(%set, %node, "the sync of a direct member ended; both copies stay");
+            forget_member(context, set, node).await?;
+        }
         for push in batch.pushes {
             // The receivers live as long as the agent; what is not taken is in the store and found at the next start.
             let _closed = outlets.pushes.send(push);

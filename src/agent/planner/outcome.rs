@@ -1,6 +1,6 @@
 //! What came of a push, told by its outcome or by the journal, whichever comes first.
 
-use super::{batch, status};
+use super::{batch, departing, status};
 use crate::agent::state::{InFlight, MemberRow, Pushed, members};
 use crate::engine::reconcile::Waits;
 use crate::engine::{Activity, Source, Target};
@@ -143,6 +143,11 @@ fn refused(tx: &mut Transaction<'_>, pushed: &Pushed, refusal: &Refusal, world: 
         return Ok(Next::Send(op));
     }
     end(&mut row);
+    if operation.push == Push::Release && *refusal == Refusal::Missing && departing::left_library(&row) {
+        // The coordinator ended the pairing before.
+        row.member.target = Target::Absent(Departure::Released);
+        return members::save(tx, operation.set, Some(&before), Some(&row)).map(|()| Next::Ended);
+    }
     explain(&mut row, operation, refusal);
     match refusal {
         Refusal::NotEmpty => row.member.shallow = true,

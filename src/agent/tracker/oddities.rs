@@ -66,6 +66,16 @@ pub fn count(read: &(impl Read + ?Sized), set: SetId) -> Result<usize, StoreErro
     }
 }
 
+/// Forgets up to `limit` of a set's; says whether there may be more.
+///
+/// # Errors
+/// When the store fails.
+pub fn forget(tx: &mut Transaction<'_>, set: SetId, limit: usize) -> Result<bool, StoreError> {
+    let rows = tx.scan::<Oddities>(&(set,), None, limit)?;
+    rows.iter().try_for_each(|(key, _)| tx.delete::<Oddities>(key))?;
+    Ok(rows.len() == limit)
+}
+
 /// Returns a folder's oddities.
 pub(super) fn names(read: &(impl Read + ?Sized), set: SetId, parent: Option<NodeId>) -> Result<Vec<(Vec<u8>, Oddity)>, StoreError> {
     let (mut names, mut after) = (Vec::new(), None);
@@ -91,8 +101,11 @@ pub(super) fn of_names(
     names.into_iter().filter_map(|name| found(name).transpose()).collect()
 }
 
-/// Sets, or without a value removes, what is known of a name.
-pub(super) fn save(
+/// Sets, or without a value removes, what is known of a name. Without a folder: of a former direct member.
+///
+/// # Errors
+/// When the store fails.
+pub fn save(
     tx: &mut Transaction<'_>,
     set: SetId,
     parent: Option<NodeId>,

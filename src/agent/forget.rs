@@ -1,0 +1,79 @@
+//! Forgetting what is no longer synced: both copies stay, and what was read-only for people gets its permissions back first.
+//!
+//! Used by whatever hears of the end of a sync: the local service, a directive from the cloud, the planner. Whoever calls has seen to it that
+//! the coordinator counts these members as ended, too; else its next listing would bring them back.
+
+use super::context::Context;
+use super::planner::committed;
+use super::repository::At;
+use super::state::{LocalSets, MemberRow, Members, members};
+use super::tracker::{Look, oddities};
+use crate::model::{NodeId, SetId, SetShape};
+use crate::store::{ReadExt as _, StoreError, WriteExt as _};
+use crate::task;
+
+/// Members that are forgotten in one transaction.
+const PAGE: usize = 500;
+
+/// Forgets a set that was ended. Kept versions stay.
+///
+/// # Errors
+/// When the store fails.
+pub(super) async fn forget_set(context: &Context, set: SetId) -> Result<(), StoreError> {
+    let ending = context.store.transact(move |tx| members::update_set(tx, set, |local| local.ending = true));
+    committed(ending.await)?;
+    forget_members(context, set).await?;
+    while committed(context.store.transact(move |tx| oddities::forget(tx, set, PAGE)).await)? {}
+    committed(context.store.transact(move |tx| tx.delete::<LocalSets>(&set)).await)?;
+    context.looks.everything();
+    Ok(())
+}
+
+/// Forgets one direct member; a folder with all that is in it.
+///
+/// # Errors
+/// When the store fails.
+pub(super) async fn forget_member(context: &Context, set: SetId, node: NodeId) -> Result<(), StoreError> {
+    let (row, local) = context.store.read(|read| Ok::<_, StoreError>((members::load(read, set, node)?, members::load_set(read, set)?)))?;
+    let Some(row) = row else { return Ok(()) };
+    unprotect(context, &row).await;
+    // A folder goes first: nothing that is seen in it then becomes a member again.
+    committed(context.store.transact(move |tx| members::update(tx, set, node, |_| None)).await)?;
+    if local.is_some_and(|local| local.definition.shape != SetShape::Documents) {
+        forget_members(context, set).await?;
+    }
+    // Where it lies in the folder of another set it is a member of that one now.
+    if let (Some(source), Some(held)) = (row.source, row.member.source_node()) {
+        context.looks.look(set, Look::Name(source.folder, held.state.place.name.clone()));
+    }
+    Ok(())
+}
+
+async fn forget_members(context: &Context, set: SetId) -> Result<(), StoreError> {
+    loop {
+        let rows = context.store.read(|read| read.scan::<Members>(&(set,), None, PAGE))?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for (_, row) in &rows {
+            unprotect(context, row).await;
+        }
+        let forgotten =
+            context.store.transact(move |tx| rows.iter().try_for_each(|((_, node), _)| members::update(tx, set, *node, |_| None)));
+        committed(forgotten.await)?;
+    }
+}
+
+/// Gives a document back the permissions that it had.
+async fn unprotect(context: &Context, row: &MemberRow) {
+    let (Some(source), Some(held)) = (&row.source, row.member.source_node()) else { return };
+    let Some(original) = source.protection else { return };
+    let name = source.aside.clone().unwrap_or_else(|| held.state.place.name.clone());
+    let at = At { folder: source.folder.clone(), name, key: source.key.clone() };
+    let repository = context.repository.clone();
+    match task::blocking("restore permissions", move || repository.unprotect(&at, &original)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!(node = %row.member.node, %error, "the permissions of a document could not be restored"),
+        Err(lost) => tracing::error!(%lost, "the permissions of a document were not restored"),
+    }
+}
