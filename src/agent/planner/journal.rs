@@ -1,16 +1,19 @@
 //! Writes what the coordinator's journal says into the target tree.
 
+use std::collections::HashMap;
+
 use super::outcome;
 use crate::agent::state::{InFlight, MemberRow, Members, members};
-use crate::engine::Target;
-use crate::model::{Change, Cursor, JournalEntry, NodeId, PairingId, SetId, TargetNode};
-use crate::store::{ReadExt as _, StoreError, Transaction};
+use crate::engine::{Activity, Source, Target};
+use crate::model::{Change, Cursor, JournalEntry, Kind, NodeId, PairingId, SetId, TargetNode};
+use crate::store::{Read, ReadExt as _, StoreError, Transaction};
 use crate::sys::World;
 
 /// The most members that are looked through in one transaction.
 const SWEEP_PAGE: usize = 1_000;
 
-/// Takes entries of the journal, in order, and moves the set's cursor behind them. Entries that are held already change nothing.
+/// Takes entries of the journal, in order, and moves the set's cursor behind them. Entries that are held already change nothing, and no
+/// state goes back to an older one.
 ///
 /// # Errors
 /// When the store fails.
@@ -26,21 +29,59 @@ pub fn take(tx: &mut Transaction<'_>, set: SetId, entries: &[JournalEntry], to: 
 }
 
 fn one(tx: &mut Transaction<'_>, set: SetId, entry: &JournalEntry, world: &dyn World) -> Result<(), StoreError> {
-    let target = match &entry.change {
-        Change::Present(node) | Change::Entered { node, .. } => Target::Present(node.clone()),
-        Change::Left { departure, .. } => Target::Absent(*departure),
-    };
+    let node = entry.change.node();
+    let target = newer(members::load(tx, set, node)?.map(|row| row.member.target), entry);
     if let Some(op) = entry.op
         && let Some(pushed) = tx.get::<InFlight>(&op)?
         && pushed.operation.set == set
     {
         if pushed.member != pushed.operation.node {
-            put(tx, set, entry.change.node(), target.clone(), world)?;
+            put(tx, set, node, target, world)?;
             return outcome::done(tx, &pushed, entry.sequence, None, world);
         }
         return outcome::done(tx, &pushed, entry.sequence, Some(&target), world);
     }
-    put(tx, set, entry.change.node(), target, world)
+    put(tx, set, node, target, world)
+}
+
+/// Returns the newer of what is held and what an entry says: a listing, or the outcome of a push, may have told of later states before.
+fn newer(held: Option<Target>, entry: &JournalEntry) -> Target {
+    match (&entry.change, held) {
+        (Change::Present(node) | Change::Entered { node, .. }, Some(Target::Present(held))) if is_newer(&held, node) => {
+            Target::Present(held)
+        }
+        // It has entered again since.
+        (Change::Left { .. }, Some(Target::Present(held))) if held.revisions.existence > entry.sequence => Target::Present(held),
+        (Change::Present(node) | Change::Entered { node, .. }, _) => Target::Present(node.clone()),
+        (Change::Left { departure, .. }, _) => Target::Absent(*departure),
+    }
+}
+
+fn is_newer(held: &TargetNode, told: &TargetNode) -> bool {
+    held.revisions.newest() > told.revisions.newest()
+}
+
+/// Finds the folders beneath which something may have come into the set that no entry of its own announces: those that entered with what
+/// is in them, and those of which only a change is told. The latter were moved, between their entering and the listing of what entered
+/// with them, to where that listing did not meet them.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn unannounced(read: &(impl Read + ?Sized), set: SetId, changes: &[JournalEntry]) -> Result<Vec<NodeId>, StoreError> {
+    let (mut folders, mut told) = (Vec::new(), HashMap::new());
+    for JournalEntry { change, .. } in changes {
+        let node = change.node();
+        let is_known = match told.insert(node, !matches!(change, Change::Left { .. })) {
+            Some(known) => known,
+            None => members::load(read, set, node)?.is_some_and(|row| row.member.target_node().is_some()),
+        };
+        match change {
+            Change::Entered { lists: true, .. } => folders.push(node),
+            Change::Present(target) if !is_known && target.state.kind == Kind::Folder => folders.push(node),
+            Change::Present(_) | Change::Entered { .. } | Change::Left { .. } => {}
+        }
+    }
+    Ok(folders)
 }
 
 /// Takes members of a listing. A listing is not one moment: what is known to be newer stays.
@@ -50,13 +91,40 @@ fn one(tx: &mut Transaction<'_>, set: SetId, entry: &JournalEntry, world: &dyn W
 pub fn take_listed(tx: &mut Transaction<'_>, set: SetId, listed: &[TargetNode], world: &dyn World) -> Result<(), StoreError> {
     for node in listed {
         let known = members::load(tx, set, node.node)?;
-        let newer =
-            known.as_ref().and_then(|row| row.member.target_node()).is_some_and(|held| held.revisions.newest() > node.revisions.newest());
-        if !newer {
+        if !known.as_ref().and_then(|row| row.member.target_node()).is_some_and(|held| is_newer(held, node)) {
             put(tx, set, node.node, Target::Present(node.clone()), world)?;
         }
     }
     Ok(())
+}
+
+/// Drops those of the nodes that hang on a folder which never became known, with what is in them: they have left the set with something
+/// above that folder, or an entry that is still to come tells of them again, after its folder.
+///
+/// # Errors
+/// When the store fails.
+pub fn drop_orphans(tx: &mut Transaction<'_>, set: SetId, nodes: impl IntoIterator<Item = NodeId>) -> Result<(), StoreError> {
+    let mut stack: Vec<_> = nodes.into_iter().collect();
+    while let Some(node) = stack.pop() {
+        let Some(row) = members::load(tx, set, node)? else { continue };
+        if is_orphan(tx, set, &row)? {
+            members::save(tx, set, Some(&row), None)?;
+            stack.extend(members::at_target(tx, set, Some(node))?);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a node that only the coordinator told of is in a folder that nobody knows.
+fn is_orphan(tx: &Transaction<'_>, set: SetId, row: &MemberRow) -> Result<bool, StoreError> {
+    let member = &row.member;
+    if member.source != Source::Absent || member.base.is_some() || member.activity != Activity::Idle {
+        return Ok(false);
+    }
+    match member.target_node().and_then(|target| target.state.place.parent) {
+        Some(parent) => Ok(members::load(tx, set, parent)?.is_none()),
+        None => Ok(false),
+    }
 }
 
 /// Ends a complete listing: members that it did not show, and that no entry of the journal removed, are unknown to the coordinator. They
@@ -78,9 +146,19 @@ pub fn sweep(
             unknown.member.target = Target::Never;
             unknown.member.base = None;
             members::save(tx, set, Some(&row), Some(&unknown))?;
+        } else {
+            drop_orphans(tx, set, [node])?;
         }
     }
     Ok(last)
+}
+
+/// Marks the target tree as incomplete: nothing is planned until a listing has ended.
+///
+/// # Errors
+/// When the store fails.
+pub fn begin(tx: &mut Transaction<'_>, set: SetId) -> Result<(), StoreError> {
+    members::update_set(tx, set, |local| local.target_complete = false)
 }
 
 /// Marks the target tree as complete as of a cursor.

@@ -217,11 +217,14 @@ impl<'a> Conversation<'a> {
             return Ok(());
         };
         let (set, to, world) = (batch.set, batch.to_inclusive, self.context.world.clone());
-        let listed = listing::beneath(self.channels, set, &batch.changes).await?;
         let changes: Vec<_> = batch.changes.into_iter().filter(|change| change.sequence > held.sequence).collect();
+        let folders = self.context.store.read(|read| journal::unannounced(read, set, &changes))?;
+        let listed = listing::beneath(self.channels, set, folders).await?;
         let took = self.context.store.transact(move |tx| {
             journal::take(tx, set, &changes, to, &*world)?;
-            journal::take_listed(tx, set, &listed, &*world)
+            journal::take_listed(tx, set, &listed, &*world)?;
+            let told = changes.iter().map(|entry| entry.change.node()).chain(listed.iter().map(|node| node.node));
+            journal::drop_orphans(tx, set, told)
         });
         committed(took.await)?;
         self.outbox.push_back(AgentMessage::Ack(Ack { set, cursor: to }));

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Channels, Ended};
 use crate::agent::context::Context;
 use crate::agent::planner::{committed, journal};
-use crate::model::{Change, Cursor, JournalEntry, NodeId, SetId, TargetNode};
+use crate::model::{Cursor, NodeId, SetId, TargetNode};
 use crate::wire::pb::sync_service_client::SyncServiceClient;
 use crate::wire::{MemberPage, pb};
 
@@ -23,15 +23,14 @@ async fn page(channels: &Channels, set: SetId, beneath: Option<NodeId>, token: S
     MemberPage::try_from(response).map_err(|error| Ended::Protocol(error.to_string()))
 }
 
-/// Lists what entered the set with folders, that no entry of its own announces.
-pub(super) async fn beneath(channels: &Channels, set: SetId, changes: &[JournalEntry]) -> Result<Vec<TargetNode>, Ended> {
+/// Lists what is beneath folders.
+pub(super) async fn beneath(channels: &Channels, set: SetId, folders: Vec<NodeId>) -> Result<Vec<TargetNode>, Ended> {
     let mut listed = Vec::new();
-    for change in changes {
-        let Change::Entered { node, lists: true } = &change.change else { continue };
+    for folder in folders {
         let mut token = String::new();
         loop {
-            let page = page(channels, set, Some(node.node), token).await?;
-            listed.extend(page.members.into_iter().filter(|member| member.node != node.node));
+            let page = page(channels, set, Some(folder), token).await?;
+            listed.extend(page.members.into_iter().filter(|member| member.node != folder));
             token = page.next_page_token;
             if token.is_empty() {
                 break;
@@ -43,6 +42,7 @@ pub(super) async fn beneath(channels: &Channels, set: SetId, changes: &[JournalE
 
 /// Lists a whole set into the target tree, and returns from where to follow the journal. Until it ends nothing is planned.
 pub(super) async fn all(context: &Context, channels: &Channels, set: SetId) -> Result<Cursor, Ended> {
+    committed(context.store.transact(move |tx| journal::begin(tx, set)).await)?;
     let (mut token, mut as_of, mut listed) = (String::new(), None, HashSet::new());
     loop {
         let page = page(channels, set, None, token).await?;
