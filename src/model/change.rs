@@ -72,6 +72,8 @@ pub enum Refusal {
     Missing,
     /// A delete of a folder that holds what is not in the set.
     NotEmpty,
+    /// The id of a node to be made is, or was, that of another: mint a new one.
+    IdInUse,
     /// Chunks of the content are absent: send them and ask again with the same id.
     ContentMissing,
     /// For this reason, that a person can understand.

@@ -204,6 +204,7 @@ impl TryFrom<pb::Refusal> for Refusal {
             Ok(Kind::Missing) => Self::Missing,
             Ok(Kind::NotEmpty) => Self::NotEmpty,
             Ok(Kind::ContentMissing) => Self::ContentMissing,
+            Ok(Kind::IdInUse) => Self::IdInUse,
             Ok(Kind::Reason) => Self::Because(common::reason(pb.reason).ok_or_else(|| ProtocolError::missing("reason"))?, pb.detail),
             // A refusal that a newer coordinator knows: the member shows it as a fault and tries again.
             Err(_) => Self::Because(crate::model::Reason::Internal, pb.detail),
@@ -221,6 +222,7 @@ impl From<Refusal> for pb::Refusal {
             Refusal::Missing => of_kind(Kind::Missing),
             Refusal::NotEmpty => of_kind(Kind::NotEmpty),
             Refusal::ContentMissing => of_kind(Kind::ContentMissing),
+            Refusal::IdInUse => of_kind(Kind::IdInUse),
             Refusal::Because(reason, detail) => Self { reason: common::reason_number(Some(reason)), detail, ..of_kind(Kind::Reason) },
         }
     }

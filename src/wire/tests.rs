@@ -233,6 +233,13 @@ fn junk_is_refused_with_the_path_of_the_field() {
 }
 
 #[test]
+fn a_refused_id_survives_the_wire() {
+    let refusal = pb::Refusal::from(Refusal::IdInUse);
+    assert_eq!(refusal.kind, pb::refusal::Kind::IdInUse as i32);
+    assert_eq!(Refusal::try_from(refusal), Ok(Refusal::IdInUse));
+}
+
+#[test]
 fn what_a_newer_peer_says_has_a_defined_meaning() {
     assert_eq!(common::reason(0), None);
     assert_eq!(common::reason(4711), Some(Reason::Internal));

@@ -6,7 +6,7 @@ use crate::agent::state::{Applying, Dirty, InFlight, LocalSet, MemberRow, Pushed
 use crate::engine::brake::{Limits, Verdict};
 use crate::engine::reconcile::{Apply, Hold, Step, Waits, reconcile};
 use crate::engine::{Activity, Target, TreeView as _};
-use crate::model::{Kind, MemberState, MemberStatus, NodeId, NodeState, OpId, Operation, PairingId, Place, Push, Reason, SetId};
+use crate::model::{Departure, Kind, MemberState, MemberStatus, NodeId, NodeState, OpId, Operation, PairingId, Place, Push, Reason, SetId};
 use crate::store::{ReadExt as _, StoreError, Transaction, WriteExt as _};
 use crate::sys::World;
 
@@ -31,8 +31,9 @@ pub(super) fn plan(tx: &mut Transaction<'_>, set: SetId, limit: usize, limits: &
     run.batch.planned = dirty.len();
     for (key, ()) in dirty {
         tx.delete::<Dirty>(&key)?;
-        if let Some(row) = inherit_absence(tx, set, key.1)? {
-            run.one(tx, &local, row)?;
+        match inherit_absence(tx, set, key.1)? {
+            Some(row) => run.one(tx, &local, row)?,
+            None => run.batch.pushes.extend(left_behind(tx, set, key.1)?),
         }
     }
     run.deletes(tx, &local, limits)?;
@@ -274,11 +275,31 @@ fn move_into(mut child: MemberRow, folder: NodeId) -> MemberRow {
 
 /// Gives a member a new identity and a new pairing, as if it had never been at the target: how it is pushed again after a delete there.
 ///
+/// The coordinator keeps the pairing of a deleted direct member, for the case that it is restored: it is told that this one ended. That
+/// operation has no member any more; what is dirty under its node is how the planner finds it.
+///
 /// # Errors
 /// When the store fails.
 pub fn begin_anew(tx: &mut Transaction<'_>, set: SetId, row: &MemberRow, world: &dyn World) -> Result<(), StoreError> {
     let fresh = MemberRow::new(NodeId::from_uuid(world.mint()), PairingId::from_uuid(world.mint()));
     let node = fresh.member.node;
     members::save(tx, set, None, Some(&fresh))?;
-    adopt(tx, set, row, node)
+    adopt(tx, set, row, node)?;
+    if row.is_direct() && matches!(row.member.target, Target::Absent(Departure::Deleted)) {
+        let (op, node) = (OpId::from_uuid(world.mint()), row.member.node);
+        let operation = Operation { op, set, node, pairing: row.pairing, push: Push::Release };
+        tx.put::<InFlight>(&op, &Pushed { member: node, operation })?;
+        members::mark_dirty(tx, set, node)?;
+    }
+    Ok(())
+}
+
+/// Finds the release that is in flight for a node that is no member any more.
+fn left_behind(tx: &Transaction<'_>, set: SetId, node: NodeId) -> Result<Vec<OpId>, StoreError> {
+    let rows = tx.scan::<InFlight>(&(), None, usize::MAX)?;
+    Ok(rows
+        .into_iter()
+        .filter(|(_, pushed)| pushed.operation.set == set && pushed.member == node && pushed.operation.push == Push::Release)
+        .map(|(op, _)| op)
+        .collect())
 }

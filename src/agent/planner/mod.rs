@@ -10,6 +10,8 @@ mod departing;
 pub mod journal;
 pub mod outcome;
 mod status;
+#[cfg(test)]
+pub(in crate::agent) mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

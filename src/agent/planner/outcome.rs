@@ -134,6 +134,9 @@ fn refused(tx: &mut Transaction<'_>, pushed: &Pushed, refusal: &Refusal, world: 
     let Some(before) = members::load(tx, operation.set, pushed.member)?.filter(|row| row.operation == Some(operation.op)) else {
         return Ok(Next::Ended);
     };
+    if *refusal == Refusal::IdInUse {
+        return batch::begin_anew(tx, operation.set, &before, world).map(|()| Next::Ended);
+    }
     let mut row = before.clone();
     if let Some(pair) = offer_pairing(&row, operation, refusal, world) {
         row.operation = Some(pair.op);
@@ -190,7 +193,9 @@ fn explain(row: &mut MemberRow, operation: &Operation, refusal: &Refusal) {
                 status::fail(row, Reason::NameClash, format!("The name {:?} is taken in the cloud.", place.name));
             }
         }
-        Refusal::Stale | Refusal::Missing | Refusal::NotEmpty | Refusal::ContentMissing => row.waits = Some(Waits::Itself),
+        Refusal::Stale | Refusal::Missing | Refusal::NotEmpty | Refusal::IdInUse | Refusal::ContentMissing => {
+            row.waits = Some(Waits::Itself)
+        }
     }
 }
 

@@ -22,8 +22,8 @@ impl Task<'_> {
         };
         self.require(tx, &folder, Permission::Create)?;
         if tx.exists::<Node>(&(self.definition.set.network, self.operation.node))? {
-            // The same words whether the id is in this set, in another, or in the trash of somebody else.
-            return Err(Refusal::Because(Reason::Internal, "the id of the node is in use: mint another".to_owned()).into());
+            // The same answer whether the id is in this set, in another, or in the trash of somebody else.
+            return Err(Refusal::IdInUse.into());
         }
         let mut marker = None;
         if state.place.parent.is_none() {

@@ -37,7 +37,7 @@ fn is_final(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Done(_) => true,
         Outcome::Refused(Refusal::Stale | Refusal::ContentMissing) => false,
-        Outcome::Refused(Refusal::NameTaken { .. } | Refusal::Missing | Refusal::NotEmpty) => true,
+        Outcome::Refused(Refusal::NameTaken { .. } | Refusal::Missing | Refusal::NotEmpty | Refusal::IdInUse) => true,
         Outcome::Refused(Refusal::Because(reason, _)) => !matches!(
             reason,
             Reason::QuotaExceeded

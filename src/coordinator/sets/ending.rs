@@ -86,9 +86,9 @@ pub fn unsync_member(
     if !tx.exists::<DirectMember>(&(set, node))? {
         return refuse_indirect(tx, definition, node);
     }
-    let in_set = Lineage::read(tx, network, node)?.is_some_and(|lineage| !lineage.in_trash).then_some(set);
     let mut writer = Writer::open(tx, network, actor)?;
-    writer.unpair(node, in_set, Departure::Released)?;
+    // Also of one in the trash the agent has to hear: it keeps the source's copy until then as that of a deleted member.
+    writer.unpair(node, Some(set), Departure::Released)?;
     writer.finish()?;
     if remove_from_cloud { remove(tx, actor, definition, node) } else { Ok(()) }
 }

@@ -43,6 +43,11 @@ fn s_c01_s_c02_only_direct_members_are_unsynced_alone() {
     assert_eq!(world.told_briefly(&documents, from), [(one, Told::Left(Departure::Released))]);
     assert_eq!((world.set_of(one), world.set_of(two)), (None, Some(documents.set.id)));
 
+    world.admin().rm("site/A/two").unwrap();
+    let from = world.head();
+    world.by(world.owner).unsync(&documents, Some(two), false).unwrap();
+    assert_eq!(world.told_briefly(&documents, from), [(two, Told::Left(Departure::Released))], "one in the trash, too");
+
     let (set, top) = world.folder_set("site/B", "Plans", DEFAULTS);
     let inside = world.create(&set, document_state(Some(top), "a", "1"));
     let fault = world.by(world.owner).unsync(&set, Some(inside), false).unwrap_err();

@@ -153,7 +153,7 @@ fn operations_are_refused_with_their_reason() {
         },
         Case {
             what: "the id is in use in another set",
-            expected: because(Reason::Internal),
+            expected: Refusal::IdInUse,
             arrange: |world| {
                 let (_, theirs) = world.folder_set("site/B", "Plans", DEFAULTS);
                 let (set, top) = world.folder_set("site/A", "Plans", DEFAULTS);
@@ -162,7 +162,7 @@ fn operations_are_refused_with_their_reason() {
         },
         Case {
             what: "the id is that of something in the trash",
-            expected: because(Reason::Internal),
+            expected: Refusal::IdInUse,
             arrange: |world| {
                 let (set, top) = world.folder_set("site/A", "Plans", DEFAULTS);
                 let node = world.create(&set, document_state(Some(top), "a", "1"));

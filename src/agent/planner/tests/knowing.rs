@@ -1,0 +1,85 @@
+//! What is known of the target: it never goes back.
+
+use super::*;
+
+const FOLDER: SetShape = SetShape::Folder { subfolders: true };
+
+fn folder(parent: Option<u128>, text: &str) -> NodeState {
+    state(Kind::Folder, parent.map(node), text)
+}
+
+async fn bench() -> Bench {
+    let bench = Bench::new(FOLDER).await;
+    bench.take(vec![entry(1, Change::Entered { node: at(node(1), folder(None, "top"), 1), lists: false })]).await;
+    bench
+}
+
+impl Bench {
+    async fn list(&self, listed: Vec<TargetNode>) {
+        self.change(move |tx| journal::take_listed(tx, set(), &listed, &RealWorld)).await;
+    }
+
+    fn held(&self, number: u128) -> Target {
+        self.row(node(number)).map_or(Target::Never, |row| row.member.target)
+    }
+}
+
+#[tokio::test]
+async fn a_state_never_goes_back_to_an_older_one() {
+    let bench = bench().await;
+    let newer = at(node(2), folder(Some(1), "new"), 9);
+    bench.list(vec![newer.clone()]).await;
+    bench.take(vec![entry(5, Change::Present(at(node(2), folder(Some(1), "old"), 5)))]).await;
+    assert_eq!(bench.held(2), Target::Present(newer.clone()));
+    bench.take(vec![left(6, node(2), Departure::MovedOut)]).await;
+    assert_eq!(bench.held(2), Target::Present(newer), "it has entered again since");
+    bench.take(vec![left(10, node(2), Departure::MovedOut)]).await;
+    assert_eq!(bench.held(2), Target::Absent(Departure::MovedOut));
+}
+
+#[tokio::test]
+async fn the_outcome_of_a_push_is_not_undone_by_what_came_before_it() {
+    let mut bench = Bench::new(SetShape::Documents).await;
+    bench.synced(node(1), state(Kind::Document, None, "a"), 3).await;
+    bench
+        .edit(node(1), |row| {
+            if let Target::Present(target) = &mut row.member.target {
+                target.revisions.content = Sequence::new(8);
+            }
+        })
+        .await;
+    bench.plan().await;
+    let before = bench.held(1);
+    bench.take(vec![entry(6, Change::Present(at(node(1), state(Kind::Document, None, "renamed"), 6)))]).await;
+    assert_eq!(bench.held(1), before);
+}
+
+#[tokio::test]
+async fn what_hangs_on_a_folder_that_never_became_known_is_dropped_with_what_is_in_it() {
+    let bench = bench().await;
+    let listed =
+        vec![at(node(3), folder(Some(9), "lost"), 2), at(node(2), folder(Some(3), "in lost"), 2), at(node(4), folder(Some(1), "found"), 2)];
+    bench.list(listed.clone()).await;
+    bench.change(move |tx| journal::drop_orphans(tx, set(), listed.iter().map(|listed| listed.node))).await;
+    assert_eq!(bench.rows(), [node(1), node(4)]);
+    bench.list(vec![at(node(3), folder(Some(9), "lost"), 2)]).await;
+    bench.change(|tx| journal::sweep(tx, set(), None, |_| true).map(drop)).await;
+    assert_eq!(bench.rows(), [node(1), node(4)], "at the end of a listing, too");
+}
+
+#[tokio::test]
+async fn a_folder_of_which_only_a_change_is_told_is_listed() {
+    let bench = bench().await;
+    let present = |number, sequence| entry(sequence, Change::Present(at(node(number), folder(Some(1), "x"), sequence)));
+    let entries = vec![
+        present(1, 2),
+        present(2, 3),
+        present(2, 4),
+        left(5, node(2), Departure::MovedOut),
+        entry(6, Change::Entered { node: at(node(3), folder(Some(1), "y"), 6), lists: false }),
+        present(3, 7),
+        entry(8, Change::Entered { node: at(node(4), folder(Some(1), "z"), 8), lists: true }),
+    ];
+    let folders = bench.context.store.read(|read| journal::unannounced(read, set(), &entries)).unwrap();
+    assert_eq!(folders, [node(2), node(4)]);
+}
