@@ -9,6 +9,7 @@ pub mod applier;
 pub mod context;
 mod enrolment;
 mod forget;
+mod housekeeping;
 pub mod local;
 pub mod planner;
 pub mod repository;

@@ -12,6 +12,7 @@ use super::applier;
 use super::context::Context;
 use super::enrolment::{self, EnrolError, Enrolled};
 use super::forget::forget_set;
+use super::housekeeping;
 use super::local::{self, Local};
 use super::planner::{self, Outlets, UnderWay, committed};
 use super::repository::filesystem::{Config as RepositoryConfig, FilesystemRepository};
@@ -19,7 +20,6 @@ use super::repository::{Repository, RepositoryError, SiteName};
 use super::session::{self, Channels, Connection, Inlets};
 use super::state::KnownSites;
 use super::tracker::{LookQueue, Tracker};
-use super::versions;
 use crate::config::AgentConfig;
 use crate::depot::packs::{DiskDirectory, PackLog};
 use crate::depot::{Depot, DepotOptions};
@@ -32,8 +32,6 @@ use crate::wire::Directive;
 
 /// How long a shutdown may take.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
-/// How often leftovers are looked at and old versions removed.
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// Directives that wait to be acted on.
 const DIRECTIVES: usize = 64;
 
@@ -178,7 +176,7 @@ async fn work(context: &Context, enrolled: &Enrolled, channels: &Channels, tasks
     let (served, ended) = (socket.clone(), cancel.clone());
     let commands = tasks.spawn("local service", async move { local::serve(local, &served, ended).await });
     drop(tasks.spawn("directives", obey(c.clone(), taken_directives)));
-    drop(tasks.spawn("housekeeping", keep_house(c, cancel.clone())));
+    drop(tasks.spawn("housekeeping", housekeeping::run(c, cancel.clone())));
     tokio::select! {
         ended = planner.join() => Ok(ended??),
         ended = applier.join() => Ok(ended??),
@@ -200,28 +198,4 @@ async fn obey(context: Context, mut directives: mpsc::Receiver<Directive>) {
             tracing::error!(%error, "a request from the cloud could not be carried out");
         }
     }
-}
-
-async fn keep_house(context: Context, cancel: CancellationToken) {
-    let mut tick = tokio::time::interval(HOUSEKEEPING);
-    loop {
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            _ = tick.tick() => {}
-        }
-        if let Err(error) = clean(&context).await {
-            tracing::warn!(%error, "housekeeping failed and is tried again");
-        }
-    }
-}
-
-async fn clean(context: &Context) -> Result<(), StoreError> {
-    applier::leftovers(context, false).await?;
-    let days = u64::from(context.config.retention_days);
-    let before = context.world.now_millis().saturating_sub(days * 24 * 60 * 60 * 1_000);
-    let expired = versions::expire(context, before).await?;
-    if expired > 0 {
-        tracing::info!(expired, "kept versions reached the end of their retention");
-    }
-    Ok(())
 }

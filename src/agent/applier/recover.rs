@@ -1,6 +1,6 @@
 //! What a crash, or a writer who never lets go, left behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::displaced;
 use crate::agent::context::Context;
@@ -46,6 +46,8 @@ pub async fn recover(context: &Context) -> Result<(), StoreError> {
 /// # Errors
 /// When the store fails.
 pub async fn leftovers(context: &Context, at_start: bool) -> Result<(), StoreError> {
+    // Read before the listing: what is displaced since then is in neither.
+    let displacements = context.store.read(|read| read.scan::<Displacements>(&(), None, usize::MAX))?;
     let repository = context.repository.clone();
     let found = match task::blocking("list leftovers", move || repository.leftovers()).await {
         Ok(Ok(found)) => found,
@@ -60,6 +62,7 @@ pub async fn leftovers(context: &Context, at_start: bool) -> Result<(), StoreErr
     };
     let applying = context.store.read(|read| read.scan::<Applying>(&(), None, usize::MAX))?;
     let applying: BTreeMap<OpId, (SetId, NodeId)> = applying.into_iter().collect();
+    forget_discarded(context, displacements.into_iter().map(|(op, _)| op), &found).await?;
     for leftover in found {
         match leftover {
             Leftover::Staged(..) if at_start => {
@@ -80,6 +83,24 @@ pub async fn leftovers(context: &Context, at_start: bool) -> Result<(), StoreErr
     Ok(())
 }
 
+/// Forgets whose something was that is not there any more. Not while a site cannot be seen.
+async fn forget_discarded(context: &Context, known: impl Iterator<Item = OpId>, found: &[Leftover]) -> Result<(), StoreError> {
+    let repository = &context.repository;
+    if repository.sites().iter().any(|site| repository.health(&site.name).is_err()) {
+        return Ok(());
+    }
+    let operation = |leftover: &Leftover| match leftover {
+        Leftover::Displaced(displaced) => Some(displaced.op),
+        Leftover::Staged(..) => None,
+    };
+    let there: BTreeSet<_> = found.iter().filter_map(operation).collect();
+    let gone: Vec<_> = known.filter(|op| !there.contains(op)).collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    committed(context.store.transact(move |tx| gone.iter().try_for_each(|op| tx.delete::<Displacements>(op))).await)
+}
+
 async fn keep_leftover(context: &Context, displaced: Displaced, owner: Option<(SetId, NodeId)>) -> Result<(), StoreError> {
     let owner = match owner {
         Some(owner) => Some(owner),
@@ -93,9 +114,15 @@ async fn keep_leftover(context: &Context, displaced: Displaced, owner: Option<(S
     let Some(version) = displaced::store(context, &displaced, Cause::WrittenMeanwhile, path).await else { return Ok(()) };
     let newest = context.store.read(|read| versions::of_member(read, set, node))?;
     // What was kept already and not written to since is not a version of its own.
-    if !newest.iter().any(|(_, kept)| kept.content == version.content) {
-        committed(context.store.transact(move |tx| versions::list(tx, set, node, version.clone())).await)?;
-    }
+    let is_new = !newest.iter().any(|(_, kept)| kept.content == version.content);
+    let op = displaced.op;
+    let listed = context.store.transact(move |tx| {
+        if is_new {
+            versions::list(tx, set, node, version.clone())?;
+        }
+        tx.put::<Displacements>(&op, &(set, node))
+    });
+    committed(listed.await)?;
     displaced::discard(context, displaced).await;
     Ok(())
 }
@@ -109,4 +136,25 @@ fn path_of(context: &Context, row: &crate::agent::state::MemberRow) -> String {
             .path_of(&source.folder, &name)
             .map_or_else(|_| node.state.place.name.to_string(), |path| path.display().to_string())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::planner::tests::Bench;
+    use crate::model::SetShape;
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn whose_something_was_is_forgotten_once_it_is_not_there_any_more() {
+        let bench = Bench::new(SetShape::Documents).await;
+        let (set, node) = (SetId::from_uuid(Uuid::from_u128(1)), NodeId::from_uuid(Uuid::from_u128(2)));
+        let op = OpId::from_uuid(Uuid::from_u128(3));
+        let stored = bench.context.store.transact(move |tx| tx.put::<Displacements>(&op, &(set, node)));
+        stored.await.unwrap();
+        let held = || bench.context.store.read(|read| read.get::<Displacements>(&op)).unwrap();
+        assert!(held().is_some());
+        leftovers(&bench.context, false).await.unwrap();
+        assert!(held().is_none());
+    }
 }

@@ -9,12 +9,13 @@ use tokio::sync::mpsc;
 
 use crate::agent::planner::committed;
 use crate::agent::repository::{At, Leftover, NotSyncable, RepoKey, Repository, RepositoryError, Resolved};
+use crate::agent::state::Displacements;
 use crate::agent::tracker::Look;
 use crate::agent::versions::{self, Cause, Version};
 use crate::content::{Blob, BlobKind, ChunkerParameters};
 use crate::depot::DepotError;
 use crate::model::{ContentRef, Fault, FaultKind, Name, NodeId, OpId, Reason, SetId, Timestamp};
-use crate::store::StoreError;
+use crate::store::{StoreError, WriteExt as _};
 use crate::sys::Want;
 use crate::task;
 use crate::transfer::AGENT_SCOPE;
@@ -102,7 +103,11 @@ async fn keep(local: &Local, set: SetId, node: NodeId, path: &Path, displaced: c
     let kept = crate::agent::applier::keep_displaced(&local.context, &displaced, Cause::RestoredOver, path.display().to_string()).await;
     // What could not be kept stays where it is, and is kept with the leftovers.
     let Some(version) = kept else { return Ok(()) };
-    let listed = local.context.store.transact(move |tx| versions::list(tx, set, node, version.clone()));
+    let op = displaced.op;
+    let listed = local.context.store.transact(move |tx| {
+        versions::list(tx, set, node, version.clone())?;
+        tx.put::<Displacements>(&op, &(set, node))
+    });
     committed::<()>(listed.await).map_err(|error: StoreError| Fault::internal(error))?;
     crate::agent::applier::discard_displaced(&local.context, displaced).await;
     Ok(())
