@@ -58,6 +58,9 @@ fn describe(state: &pb::GetStateResponse) -> String {
         let (done, total) = (text::size(progress.done_bytes), text::size(progress.total_bytes));
         out += &format!("progress     {} of {}, {done} of {total}\n", progress.done_items, text::count(progress.total_items, "item"));
     }
+    if state.excluded_count > 0 {
+        out += &format!("excluded     {} that cannot be synced: skybridge sync errors\n", text::count(state.excluded_count, "item"));
+    }
     for problem in &state.problems {
         out += &format!("problem      {}\n", text::printable(problem));
     }
@@ -83,12 +86,14 @@ mod tests {
             problems: vec!["site team: not mounted".into()],
             capabilities: vec![pb::Capability { name: "exchange".into(), available: false, detail: "a small window remains".into() }],
             coordinator_address: "https://sync.example.com".into(),
+            excluded_count: 2,
             ..Default::default()
         };
         insta::assert_snapshot!(describe(&state), @r"
         not in step
         coordinator  https://sync.example.com, not connected: connection refused
         members      7 synced, 1 failed
+        excluded     2 items that cannot be synced: skybridge sync errors
         problem      site team: not mounted
         repository   cannot exchange: a small window remains
         ");

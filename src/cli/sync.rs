@@ -259,7 +259,25 @@ pub(crate) async fn troubled(agent: &mut Agent, scope: Option<Scope>, most: usiz
                 return Ok(all);
             }
         }
+        all.extend(excluded(agent, scope, most - all.len()).await?);
     }
+    Ok(all)
+}
+
+/// Lists what cannot be a member, up to `most` of it.
+async fn excluded(agent: &mut Agent, scope: &Scope, most: usize) -> anyhow::Result<Vec<pb::LocalMember>> {
+    let Scope { set_id, path } = scope.clone();
+    let mut request = pb::ListExcludedItemsRequest { set_id, path, page_size: PAGE_SIZE, page_token: String::new() };
+    let mut all = Vec::new();
+    while all.len() < most {
+        let answer = agent.list_excluded_items(request.clone()).await?.into_inner();
+        all.extend(answer.items);
+        if answer.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = answer.next_page_token;
+    }
+    all.truncate(most);
     Ok(all)
 }
 

@@ -5,6 +5,7 @@
 mod caller;
 mod create;
 mod end;
+mod excluded;
 mod request;
 mod restore;
 mod service;

@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::caller::Caller;
-use super::{Local, create, end, request, restore, show};
+use super::{Local, create, end, excluded, request, restore, show};
 use crate::wire::pb;
 use crate::wire::pb::local_service_server::LocalService;
 
@@ -45,6 +45,11 @@ impl LocalService for Service {
     async fn list_sync_members(&self, request: Request<pb::ListSyncMembersRequest>) -> Answer<pb::ListSyncMembersResponse> {
         let caller = Caller::of(&self.local, &request)?;
         Ok(Response::new(show::list(&self.local, caller, request.into_inner()).await?))
+    }
+
+    async fn list_excluded_items(&self, request: Request<pb::ListExcludedItemsRequest>) -> Answer<pb::ListExcludedItemsResponse> {
+        let caller = Caller::of(&self.local, &request)?;
+        Ok(Response::new(excluded::list(&self.local, caller, request.into_inner()).await?))
     }
 
     async fn request_local_sync(&self, request: Request<pb::RequestLocalSyncRequest>) -> Answer<pb::RequestLocalSyncResponse> {

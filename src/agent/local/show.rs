@@ -126,17 +126,21 @@ fn time(millis: u64) -> prost_types::Timestamp {
     Timestamp { seconds: i64::try_from(millis / 1_000).unwrap_or(i64::MAX), nanoseconds: (millis % 1_000) as u32 * 1_000_000 }.into()
 }
 
+/// Returns what is asked about: a set, or a member and what is in it.
+pub(super) async fn scope(local: &Local, caller: Caller, id: &str, path: &str) -> Result<(SetId, Option<NodeId>), Fault> {
+    if path.is_empty() {
+        return Ok((set(local, caller, id)?.0, None));
+    }
+    let path = absolute("path", path)?;
+    caller.must(&path, Want::Read).await?;
+    let (id, row) = member_at(local, &path).await?;
+    Ok((id, Some(row.member.node)))
+}
+
 /// Lists members, of one set or at and beneath a path.
 pub(super) async fn list(local: &Local, caller: Caller, request: pb::ListSyncMembersRequest) -> Result<pb::ListSyncMembersResponse, Fault> {
     let size = field::page_size("page_size", request.page_size, 100)?.min(PAGE_MAX);
-    let (id, beneath) = if request.path.is_empty() {
-        (set(local, caller, &request.set_id)?.0, None)
-    } else {
-        let path = absolute("path", &request.path)?;
-        caller.must(&path, Want::Read).await?;
-        let (id, row) = member_at(local, &path).await?;
-        (id, Some(row.member.node))
-    };
+    let (id, beneath) = scope(local, caller, &request.set_id, &request.path).await?;
     let state = pb::MemberState::try_from(request.state).unwrap_or_default();
     let mut after = field::optional_id::<NodeId>("page_token", &request.page_token)?;
     let mut members = Vec::new();
@@ -242,6 +246,7 @@ pub(super) async fn state(local: &Local, caller: Caller, request: pb::GetStateRe
             .collect(),
         agent_id: local.agent.to_string(),
         coordinator_address: local.coordinator_address.clone(),
+        excluded_count: super::excluded::count(local, &sets)?,
     })
 }
 

@@ -40,12 +40,12 @@ pub struct OddItem {
     pub oddity: Oddity,
 }
 
-/// Lists a set's items that are no members, at most `limit` of them, after one that was listed before.
+/// Lists a set's items that are no members, at most `limit` of them, after a folder and name that were listed before.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn list(read: &(impl Read + ?Sized), set: SetId, after: Option<&OddItem>, limit: usize) -> Result<Vec<OddItem>, StoreError> {
-    let after = after.map(|item| (set, item.parent, item.name.clone()));
+pub fn list(read: &(impl Read + ?Sized), set: SetId, after: Option<(Parent, Vec<u8>)>, limit: usize) -> Result<Vec<OddItem>, StoreError> {
+    let after = after.map(|(parent, name)| (set, parent, name));
     let rows = read.scan::<Oddities>(&(set,), after.as_ref(), limit)?;
     Ok(rows.into_iter().map(|((_, parent, name), oddity)| OddItem { parent, name, oddity }).collect())
 }
