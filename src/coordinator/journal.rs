@@ -148,6 +148,11 @@ impl Ledger {
         self.network.used_bytes = self.network.used_bytes.saturating_add(bytes);
     }
 
+    /// Counts a version that is gone.
+    pub const fn refund(&mut self, bytes: u64) {
+        self.network.used_bytes = self.network.used_bytes.saturating_sub(bytes);
+    }
+
     /// Writes the row back.
     ///
     /// # Errors

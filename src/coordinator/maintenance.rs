@@ -1,4 +1,5 @@
-//! What is done once an hour without being asked: forgetting old answers, shortening journals, collecting content that nothing refers to.
+//! What is done once an hour without being asked: forgetting old answers, shortening journals, removing what was in the trash or was replaced
+//! for longer than the retention, collecting content that nothing refers to.
 //!
 //! Owned by the server. Each step takes small transactions; one that fails is logged and tried again in the next round. Ends with the
 //! token of the context's tasks.
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::library::{Version, request};
+use super::library::{self, Version, request};
 use super::networks::Network;
 use super::{content, journal, operations, sets};
 use crate::model::{ContentRef, Fault, NetworkId, NodeId, Sequence, Timestamp};
@@ -41,6 +42,7 @@ async fn round(context: &Context) -> Result<(), Fault> {
     prune(context, days_before(context.now(), REQUESTS_DAYS), kept_since).await?;
     for network in networks(&context.store)? {
         shorten(context, network, kept_since).await?;
+        expire(context, network, kept_since).await?;
         let live = Live { store: context.store.clone(), network, after: None, page: Vec::new(), ended: false };
         let report = context.depot.collect(content::scope(network), live, context.world.now_millis()).await.map_err(content::failed)?;
         tracing::debug!(%network, ?report, "content collected");
@@ -87,6 +89,25 @@ async fn shorten(context: &Context, network: NetworkId, before: Timestamp) -> Re
             journal::compact(tx, network, through, before, ROWS)
         });
         if dropped.await? < ROWS {
+            return Ok(());
+        }
+    }
+}
+
+/// Removes what has been in the trash, or been replaced, since before a time.
+async fn expire(context: &Context, network: NetworkId, before: Timestamp) -> Result<(), Fault> {
+    let expired = context.read(|read| Ok(library::expired_trash(read, network, before)?))?;
+    for key in &expired {
+        let key = *key;
+        while !context.transact(move |tx| library::purge(tx, key, ROWS)).await? {}
+    }
+    if !expired.is_empty() {
+        tracing::info!(%network, count = expired.len(), "what was in the trash reached the end of its retention");
+    }
+    let mut next = None;
+    loop {
+        next = context.transact(move |tx| library::expire_versions(tx, network, before, next, ROWS)).await?;
+        if next.is_none() {
             return Ok(());
         }
     }
