@@ -174,27 +174,38 @@ pub fn list(read: &(impl Read + ?Sized), network: NetworkId) -> Result<Vec<(Agen
 /// # Errors
 /// When the network has no such agent.
 pub fn revoke(tx: &mut Transaction<'_>, network: NetworkId, named: &str) -> Result<AgentId, Failure> {
-    let (id, mut agent) = match named.parse::<AgentId>() {
-        Ok(id) => (id, get(tx, network, id)?),
-        Err(_) => with_name(tx, network, named)?.ok_or_else(|| Fault::not_found(format!("the network has no agent {named:?}")))?,
-    };
+    let (id, mut agent) = named_agent(tx, network, named)?;
     agent.revoked = true;
     tx.put::<Agent>(&(id,), &agent)?;
     Ok(id)
 }
 
+/// Finds an agent by its name or id.
+fn named_agent(read: &(impl Read + ?Sized), network: NetworkId, named: &str) -> Result<(AgentId, Agent), Failure> {
+    match named.parse::<AgentId>() {
+        Ok(id) => Ok((id, get(read, network, id)?)),
+        Err(_) => Ok(with_name(read, network, named)?.ok_or_else(|| Fault::not_found(format!("the network has no agent {named:?}")))?),
+    }
+}
+
 /// Begins a session: returns its generation, which fences all sessions before it.
 ///
+/// A state that is copied, with its host or from a backup, draws another life than the original when it starts, and neither knows of the
+/// other's. Whichever comes first goes on; the other one is refused here.
+///
 /// # Errors
-/// [`FaultKind::Unauthenticated`] when the agent was revoked.
+/// [`FaultKind::Unauthenticated`] when the agent was revoked, [`FaultKind::Fenced`] when another copy of its state had the last session.
 pub fn begin_session(
     tx: &mut Transaction<'_>,
     id: AgentId,
-    incarnation: Incarnation,
+    (incarnation, earlier): (Incarnation, &[Incarnation]),
     software: &str,
     now: Timestamp,
 ) -> Result<u64, Failure> {
     let mut agent = active(tx, id)?.ok_or_else(revoked)?;
+    if agent.incarnation.is_some_and(|last| last != incarnation && !earlier.contains(&last)) {
+        return Err(cloned(&agent.name).into());
+    }
     agent.generation += 1;
     agent.incarnation = Some(incarnation);
     software.clone_into(&mut agent.software);
@@ -221,6 +232,26 @@ pub fn end_session(tx: &mut Transaction<'_>, id: AgentId, now: Timestamp) -> Res
 pub fn require_session(read: &(impl Read + ?Sized), id: AgentId, generation: u64) -> Result<(), Failure> {
     let agent = active(read, id)?.ok_or_else(revoked)?;
     if agent.generation == generation { Ok(()) } else { Err(fenced().into()) }
+}
+
+/// Lets whichever copy of an agent's state comes next go on: a person has said which one that is to be, and stopped the other. The agent is
+/// named by its name or id.
+///
+/// # Errors
+/// When the network has no such agent.
+pub fn readmit(tx: &mut Transaction<'_>, network: NetworkId, named: &str) -> Result<AgentId, Failure> {
+    let (id, agent) = named_agent(tx, network, named)?;
+    tx.put::<Agent>(&(id,), &Agent { incarnation: None, ..agent })?;
+    Ok(id)
+}
+
+/// The fault of an agent whose last session another copy of its state had.
+fn cloned(name: &str) -> Fault {
+    let message = format!(
+        "another copy of the state of agent {name:?}, or a later one, has been connected since: it was cloned, or restored from a backup. \
+         Stop the one that is not to go on, then let the other in: skybridge admin agent readmit NETWORK {name}"
+    );
+    Fault::new(FaultKind::Fenced, message)
 }
 
 /// The fault of a session that a later one has displaced.

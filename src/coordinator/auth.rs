@@ -103,6 +103,7 @@ const TABLE: [(&str, Takes); 50] = {
         ("/skybridge.v1.AgentService/RenewCertificate", Agent),
         ("/skybridge.v1.AgentService/ListAgents", Account(Inspect)),
         ("/skybridge.v1.AgentService/RevokeAgent", Account(Manage)),
+        ("/skybridge.v1.AgentService/ReadmitAgent", Account(Manage)),
         ("/skybridge.v1.ContentService/FindMissing", Agent),
         ("/skybridge.v1.ContentService/Upload", Agent),
         ("/skybridge.v1.ContentService/SealContent", Agent),

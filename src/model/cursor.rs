@@ -62,8 +62,8 @@ pub struct Cursor {
     pub sequence: Sequence,
 }
 
-/// Which life of an agent's state is talking: random, stored, drawn anew when the state is made, so that a clone or an
-/// old copy that shows up beside its original is noticed.
+/// Which life of an agent's state is talking: random, stored, drawn anew at each start, so that a clone or an old copy that shows up
+/// beside its original is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Incarnation(u64);
 

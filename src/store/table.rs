@@ -116,6 +116,8 @@ pub enum Table {
     Oddities = 185,
     /// `()` → the repository's identity, and the sites that were healthy once.
     KnownSites = 186,
+    /// `()` → the lives that the agent's state had before this one.
+    EarlierLives = 187,
     /// Records of this module's own tests.
     #[cfg(test)]
     Test = 250,

@@ -13,6 +13,9 @@ pub const VERSION_CURRENT: u32 = 1;
 /// The largest content that rides in an operation: smaller than the smallest chunk that the chunker cuts.
 pub const INLINE_BYTES_MAX: u32 = 16 * 1024;
 
+/// The most earlier lives of its state that an agent tells of.
+pub const EARLIER_MAX: usize = 256;
+
 /// What an agent sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentMessage {
@@ -66,6 +69,8 @@ pub struct Hello {
     pub version_max: u32,
     /// Which life of the agent's state this is.
     pub incarnation: Incarnation,
+    /// The lives of this state before, the newest last.
+    pub earlier: Vec<Incarnation>,
     /// The agent's software.
     pub software: String,
     /// The most unacknowledged change batches that the agent takes.

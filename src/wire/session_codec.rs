@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::model::{Incarnation, JournalEntry, MemberStatus, TargetNode};
 
 use super::session::{
-    Ack, AgentMessage, ChangeBatch, CoordinatorMessage, Directive, Hello, MemberPage, MemberReport, MemberUpdate, Subscription, Welcome,
+    Ack, AgentMessage, ChangeBatch, CoordinatorMessage, Directive, EARLIER_MAX, Hello, MemberPage, MemberReport, MemberUpdate,
+    Subscription, Welcome,
 };
 use super::{At, ProtocolError, common, field, pb};
 
@@ -103,6 +104,9 @@ impl TryFrom<pb::Hello> for Hello {
         if pb.subscriptions.len() > SUBSCRIPTIONS_MAX {
             return Err(ProtocolError::new("subscriptions", format_args!("must be at most {SUBSCRIPTIONS_MAX}; send more later")));
         }
+        if pb.earlier_incarnations.len() > EARLIER_MAX {
+            return Err(ProtocolError::new("earlier_incarnations", format_args!("must be at most {EARLIER_MAX}")));
+        }
         let subscriptions = pb
             .subscriptions
             .into_iter()
@@ -113,6 +117,7 @@ impl TryFrom<pb::Hello> for Hello {
             version_min: pb.version_min,
             version_max: pb.version_max,
             incarnation: Incarnation::new(pb.incarnation),
+            earlier: pb.earlier_incarnations.into_iter().map(Incarnation::new).collect(),
             software: field::bounded("software", pb.software, SOFTWARE_BYTES_MAX)?,
             window_batches: if pb.window_batches == 0 { WINDOW_BATCHES_DEFAULT } else { pb.window_batches },
             subscriptions,
@@ -126,6 +131,7 @@ impl From<Hello> for pb::Hello {
             version_min: hello.version_min,
             version_max: hello.version_max,
             incarnation: hello.incarnation.get(),
+            earlier_incarnations: hello.earlier.into_iter().map(Incarnation::get).collect(),
             software: hello.software,
             window_batches: hello.window_batches,
             subscriptions: hello.subscriptions.into_iter().map(Into::into).collect(),

@@ -87,6 +87,7 @@ fn agent_messages() -> Vec<AgentMessage> {
             version_min: 1,
             version_max: 1,
             incarnation: Incarnation::new(77),
+            earlier: Vec::new(),
             software: "skybridge/0.1.0".into(),
             window_batches: 16,
             subscriptions: vec![Subscription { set, cursor: Some(cursor(3)) }, Subscription { set, cursor: None }],

@@ -11,11 +11,11 @@ use tonic::Streaming;
 use tracing::Instrument as _;
 
 use super::outgoing::Outgoing;
-use super::{Channels, Command, Connection, Ended, Inlets, listing, reports, ring};
+use super::{Channels, Command, Connection, Ended, Inlets, Lives, listing, reports, ring};
 use crate::agent::context::Context;
 use crate::agent::planner::{committed, journal, outcome};
 use crate::agent::state::{LocalSets, members};
-use crate::model::{Cursor, Incarnation, NodeId, SetId};
+use crate::model::{Cursor, NodeId, SetId};
 use crate::store::ReadExt as _;
 use crate::telemetry::adopt_traceparent;
 use crate::wire::pb::sync_service_client::SyncServiceClient;
@@ -36,17 +36,11 @@ const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// Holds a conversation until it ends.
-pub(super) async fn run(
-    context: &Context,
-    channels: &Channels,
-    inlets: &mut Inlets,
-    incarnation: Incarnation,
-    cancel: &CancellationToken,
-) -> Ended {
+pub(super) async fn run(context: &Context, channels: &Channels, inlets: &mut Inlets, lives: &Lives, cancel: &CancellationToken) -> Ended {
     let opened = tokio::select! {
         biased;
         () = cancel.cancelled() => return Ended::Cancelled,
-        opened = open(context, channels, incarnation) => opened,
+        opened = open(context, channels, lives) => opened,
     };
     let mut conversation = match opened {
         Ok((requests, responses, welcome)) => {
@@ -69,13 +63,14 @@ pub(super) async fn run(
 
 type Opened = (mpsc::Sender<pb::SynchronizeRequest>, Streaming<pb::SynchronizeResponse>, Welcome);
 
-async fn open(context: &Context, channels: &Channels, incarnation: Incarnation) -> Result<Opened, Ended> {
+async fn open(context: &Context, channels: &Channels, lives: &Lives) -> Result<Opened, Ended> {
     let sets = context.store.read(|read| read.scan::<LocalSets>(&(), None, usize::MAX))?;
     let subscriptions = sets.into_iter().filter(|(_, set)| !set.ending).map(|(id, set)| Subscription { set: id, cursor: trusted(&set) });
     let hello = Hello {
         version_min: VERSION_MIN_SUPPORTED,
         version_max: VERSION_CURRENT,
-        incarnation,
+        incarnation: lives.now,
+        earlier: lives.earlier.clone(),
         software: concat!("skybridge/", env!("CARGO_PKG_VERSION")).to_owned(),
         window_batches: WINDOW_BATCHES,
         subscriptions: subscriptions.collect(),

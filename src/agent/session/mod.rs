@@ -18,9 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::planner::UnderWay;
-use super::state::{Mine, MineRow};
+use super::state::{EarlierLives, Mine, MineRow};
 use crate::model::{Fault, Incarnation, OpId, SetId};
-use crate::store::{ReadExt as _, StoreError, WriteExt as _};
+use crate::store::{ReadExt as _, Store, StoreError, WriteExt as _};
+use crate::sys::World;
+use crate::wire::EARLIER_MAX;
 
 /// The first wait before connecting again.
 const RECONNECT_FIRST: Duration = Duration::from_millis(200);
@@ -105,11 +107,11 @@ impl From<tonic::Status> for Ended {
 /// # Errors
 /// When the agent's state fails for good.
 pub async fn run(context: Context, channels: Channels, mut inlets: Inlets, cancel: CancellationToken) -> Result<(), StoreError> {
-    let incarnation = incarnation(&context).await?;
+    let lives = new_life(&context.store, &*context.world).await?;
     let mut failures = 0;
     loop {
         let began = tokio::time::Instant::now();
-        let end = conversation::run(&context, &channels, &mut inlets, incarnation, &cancel).await;
+        let end = conversation::run(&context, &channels, &mut inlets, &lives, &cancel).await;
         failures = if began.elapsed() >= GOOD { 0 } else { failures + 1 };
         let wait = match end {
             Ended::Cancelled => return Ok(()),
@@ -134,15 +136,24 @@ fn delay(failures: u32, chance: u64) -> Duration {
     grown / 2 + Duration::from_millis(chance % spread)
 }
 
-/// Returns which life of the state this is, drawn when the state was made.
-async fn incarnation(context: &Context) -> Result<Incarnation, StoreError> {
-    let drawn = Incarnation::new(context.world.draw());
-    let stored = context.store.transact(move |tx| match tx.get::<Mine>(&())? {
-        Some(mine) => Ok::<_, StoreError>(mine.incarnation),
-        None => {
-            tx.put::<Mine>(&(), &MineRow { incarnation: drawn })?;
-            Ok(drawn)
-        }
+/// Which life of the state this is, and those before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lives {
+    now: Incarnation,
+    earlier: Vec<Incarnation>,
+}
+
+/// Begins another life of the state: a copy of it begins another one, and each is then told from the other.
+async fn new_life(store: &Store, world: &dyn World) -> Result<Lives, StoreError> {
+    // The protocol has no incarnation 0.
+    let now = Incarnation::new(world.draw().max(1));
+    let stored = store.transact(move |tx| {
+        let mut earlier = tx.get::<EarlierLives>(&())?.unwrap_or_default();
+        earlier.extend(tx.get::<Mine>(&())?.map(|mine| mine.incarnation));
+        earlier.drain(..earlier.len().saturating_sub(EARLIER_MAX));
+        tx.put::<EarlierLives>(&(), &earlier)?;
+        tx.put::<Mine>(&(), &MineRow { incarnation: now })?;
+        Ok::<_, StoreError>(Lives { now, earlier })
     });
     super::planner::committed(stored.await)
 }
@@ -150,4 +161,23 @@ async fn incarnation(context: &Context) -> Result<Incarnation, StoreError> {
 /// Tells everybody who shares it that the planner has work.
 pub(super) fn ring(context: &Context) {
     Arc::clone(&context.planner).notify_one();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::RealWorld;
+
+    #[tokio::test]
+    async fn s_i01_each_start_is_another_life_that_knows_those_before_it() {
+        let store = Store::memory();
+        let first = new_life(&store, &RealWorld).await.unwrap();
+        let second = new_life(&store, &RealWorld).await.unwrap();
+        assert_eq!((first.earlier.as_slice(), second.earlier.as_slice()), (&[][..], &[first.now][..]));
+        for _ in 0..EARLIER_MAX {
+            new_life(&store, &RealWorld).await.unwrap();
+        }
+        let last = new_life(&store, &RealWorld).await.unwrap();
+        assert!(last.earlier.len() == EARLIER_MAX && !last.earlier.contains(&second.now), "the oldest are forgotten");
+    }
 }

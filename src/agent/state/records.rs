@@ -24,7 +24,7 @@ pub struct Mine;
 /// Who the agent is, and which life of its state this is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MineRow {
-    /// Drawn when this state was made.
+    /// Drawn when the agent started.
     pub incarnation: Incarnation,
 }
 
@@ -33,6 +33,17 @@ impl Record for Mine {
     const FORMAT: u8 = 1;
     type Key = ();
     type Value = MineRow;
+}
+
+/// The lives of the state before this one, the newest last: what tells a copy of it from the original.
+#[derive(Debug)]
+pub struct EarlierLives;
+
+impl Record for EarlierLives {
+    const TABLE: Table = Table::EarlierLives;
+    const FORMAT: u8 = 1;
+    type Key = ();
+    type Value = Vec<Incarnation>;
 }
 
 /// The repository's identity, made once, and the sites that were healthy once.

@@ -33,6 +33,13 @@ pub(crate) enum Agent {
         /// Its name or id
         agent: String,
     },
+    /// Let in an agent that was cloned or restored from a backup: the copy that connects next goes on, so stop the other one first
+    Readmit {
+        /// The network
+        network: String,
+        /// Its name or id
+        agent: String,
+    },
 }
 
 /// Runs `admin agent …`.
@@ -66,6 +73,11 @@ pub(super) async fn run(globals: &Globals, command: Agent) -> anyhow::Result<()>
             let request = pb::RevokeAgentRequest { network, agent: agent.clone() };
             let answer = cloud.agents().revoke_agent(request).await?.into_inner();
             globals.output.print(&answer, |_| format!("{} is revoked\n", printable(&agent)))
+        }
+        Agent::Readmit { network, agent } => {
+            let request = pb::ReadmitAgentRequest { network, agent: agent.clone() };
+            let answer = cloud.agents().readmit_agent(request).await?.into_inner();
+            globals.output.print(&answer, |_| format!("{} is let in when it connects next\n", printable(&agent)))
         }
     }
 }

@@ -78,6 +78,18 @@ impl pb::agent_service_server::AgentService for Service {
         tracing::info!(%agent, by = %caller.account, "agent revoked");
         Ok(Response::new(pb::RevokeAgentResponse {}))
     }
+
+    async fn readmit_agent(&self, request: Request<pb::ReadmitAgentRequest>) -> Result<Response<pb::ReadmitAgentResponse>, Status> {
+        let caller = calling_account(&request)?;
+        let pb::ReadmitAgentRequest { network, agent } = request.into_inner();
+        let agent = field::text("agent", agent, NAME_BYTES_MAX)?;
+        let readmitted = self.context.transact(move |tx| {
+            let (network, _) = networks::administered(tx, caller.account, &network)?;
+            agents::readmit(tx, network, &agent)
+        });
+        tracing::info!(agent = %readmitted.await?, by = %caller.account, "agent readmitted");
+        Ok(Response::new(pb::ReadmitAgentResponse {}))
+    }
 }
 
 fn refused(error: &NetError) -> Fault {

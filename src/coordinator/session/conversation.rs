@@ -160,8 +160,8 @@ async fn greet(
         );
         return Err(Fault::new(FaultKind::VersionUnsupported, message).into());
     }
-    let (now, incarnation, software) = (context.now(), hello.incarnation, hello.software.clone());
-    let begin = context.transact(move |tx| agents::begin_session(tx, caller.agent, incarnation, &software, now));
+    let (now, lives, software) = (context.now(), (hello.incarnation, hello.earlier.clone()), hello.software.clone());
+    let begin = context.transact(move |tx| agents::begin_session(tx, caller.agent, (lives.0, &lives.1), &software, now));
     let generation = begin.await?;
     tracing::Span::current().record("generation", generation);
     let registration = context.sessions.register(caller.agent, generation);

@@ -9,6 +9,7 @@ use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
 use crate::content::BlobKind;
+use crate::coordinator::agents;
 use crate::coordinator::fixture::{Fixture, reason, with};
 use crate::model::*;
 use crate::wire::pb::sync_service_client::SyncServiceClient;
@@ -74,6 +75,7 @@ fn hello(subscriptions: Vec<Subscription>) -> AgentMessage {
         version_min: 1,
         version_max: 1,
         incarnation: Fixture::incarnation(),
+        earlier: Vec::new(),
         software: "test/1".into(),
         window_batches: 4,
         subscriptions,
@@ -206,6 +208,30 @@ async fn a_later_session_displaces_the_earlier_one() {
     assert_eq!((displaced.code(), reason(&displaced).as_str()), (Code::FailedPrecondition, "FENCED"));
     later.send(push(1, creates(&fixture, set))).await;
     assert!(matches!(later.outcomes().await[0], Outcome::Done(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_i01_a_copy_of_an_agents_state_is_refused_until_a_person_lets_it_in() {
+    let fixture = Fixture::new().await;
+    let agent = fixture.agent;
+    let begin = |now: u64, earlier: &'static [u64]| {
+        let earlier: Vec<_> = earlier.iter().copied().map(Incarnation::new).collect();
+        fixture.context.transact(move |tx| {
+            agents::begin_session(tx, agent, (Incarnation::new(now), &earlier), "test/1", Timestamp { seconds: 1, nanoseconds: 0 })
+        })
+    };
+    begin(1, &[]).await.unwrap();
+    begin(3, &[1, 2]).await.unwrap();
+    begin(3, &[1, 2]).await.unwrap();
+    let refused = begin(4, &[1, 2]).await.unwrap_err();
+    assert_eq!(refused.kind, FaultKind::Fenced, "copied in life 2, when the original is in life 3");
+    assert!(refused.message.contains("readmit"), "{}", refused.message);
+    let token = fixture.sign_in().await;
+    let mut client = pb::agent_service_client::AgentServiceClient::new(fixture.channel(None).await);
+    let request = pb::ReadmitAgentRequest { network: "acme".into(), agent: "fileserver".into() };
+    client.readmit_agent(with(&token, request)).await.unwrap();
+    begin(4, &[1, 2]).await.unwrap();
+    assert_eq!(begin(3, &[1, 2]).await.unwrap_err().kind, FaultKind::Fenced, "now it is the original's turn");
 }
 
 #[tokio::test(start_paused = true)]
