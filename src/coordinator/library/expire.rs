@@ -121,7 +121,8 @@ pub fn expire_versions(
 mod tests {
     use super::*;
     use crate::coordinator::networks;
-    use crate::coordinator::testing::{DEFAULTS, World, document_state, time};
+    use crate::coordinator::testing::{World, document_state, time};
+    use crate::model::SetOptions;
 
     fn used(world: &World) -> u64 {
         world.read(|read| Ok(networks::get(read, world.network)?.used_bytes))
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn s_d12_what_was_in_the_trash_for_long_goes_with_all_that_is_in_it() {
         let mut world = World::new();
-        let (set, top) = world.folder_set("site/A", "Plans", DEFAULTS);
+        let (set, top) = world.folder_set("site/A", "Plans", SetOptions::default());
         let deep = world.admin().mkdir("site/A/Plans", "deep").unwrap();
         world.admin().write("site/A/Plans/deep", "early", "12345").unwrap();
         world.admin().rm("site/A/Plans/deep/early").unwrap();
