@@ -1,6 +1,7 @@
 //! The one integration test binary.
 
 mod command_line;
+mod promises;
 mod quickstart;
 mod support;
 mod telemetry;

@@ -1,0 +1,174 @@
+//! Somebody at the source who uses the agent, through its socket.
+
+use std::path::{Path, PathBuf};
+
+use hyper_util::rt::TokioIo;
+use skybridge::wire::pb::{self, local_service_client::LocalServiceClient};
+use tokio::net::UnixStream;
+use tonic::transport::{Channel, Endpoint};
+
+use super::{Refused, Source, people::Answer};
+
+/// The default choices, to change some of.
+pub(crate) fn options() -> pb::SyncOptions {
+    pb::SyncOptions::default()
+}
+
+/// How a member is doing, in short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) state: pb::MemberState,
+    pub(crate) reason: pb::Reason,
+    pub(crate) node_id: String,
+    pub(crate) set_id: String,
+    pub(crate) direct: bool,
+    /// What a person reads: what happened, what to do, and more.
+    pub(crate) told: [String; 3],
+}
+
+impl Member {
+    /// Returns state and reason.
+    pub(crate) fn is(&self) -> (pb::MemberState, pb::Reason) {
+        (self.state, self.reason)
+    }
+}
+
+/// The agent's service. Paths are relative to the library.
+#[derive(Debug, Clone)]
+pub(crate) struct Local {
+    client: LocalServiceClient<Channel>,
+    source: Source,
+}
+
+impl Local {
+    /// Connects; fails while the agent does not listen yet.
+    pub(crate) async fn connect(socket: &Path, source: &Source) -> Result<Self, tonic::transport::Error> {
+        let socket: PathBuf = socket.to_owned();
+        let connector = tower::service_fn(move |_| {
+            let socket = socket.clone();
+            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+        });
+        let channel = Endpoint::from_static("http://agent.invalid").connect_with_connector(connector).await?;
+        Ok(Self { client: LocalServiceClient::new(channel), source: source.clone() })
+    }
+
+    fn absolute(&self, relative: &str) -> String {
+        self.source.path(relative).to_str().expect("UTF-8").to_owned()
+    }
+
+    fn relative(&self, absolute: &str) -> String {
+        let root = self.absolute("");
+        absolute.strip_prefix(root.trim_end_matches('/')).unwrap_or(absolute).trim_start_matches('/').to_owned()
+    }
+
+    /// Makes a sync set; its target folder is made if it is missing.
+    pub(crate) async fn create(&self, paths: &[&str], target: &str, options: pb::SyncOptions, token: &str) -> Answer<pb::LocalSync> {
+        let paths = paths.iter().map(|path| self.absolute(path)).collect();
+        self.create_from(paths, target, options, token).await
+    }
+
+    /// Makes a sync set of absolute paths.
+    pub(crate) async fn create_from(
+        &self,
+        paths: Vec<String>,
+        target: &str,
+        options: pb::SyncOptions,
+        token: &str,
+    ) -> Answer<pb::LocalSync> {
+        let request = pb::CreateSyncRequest {
+            paths,
+            target_path: target.to_owned(),
+            create_folder: true,
+            options: Some(options),
+            token: token.to_owned(),
+        };
+        Ok(self.client.clone().create_sync(request).await?.into_inner().sync.expect("a sync set"))
+    }
+
+    pub(crate) async fn syncs(&self) -> Vec<pb::LocalSync> {
+        self.client.clone().list_syncs(pb::ListSyncsRequest {}).await.expect("sets are listed").into_inner().syncs
+    }
+
+    pub(crate) async fn state(&self, wait_until_settled: bool, rescan: bool) -> Answer<pb::GetStateResponse> {
+        let request = pb::GetStateRequest { wait_until_settled, rescan };
+        Ok(self.client.clone().get_state(request).await?.into_inner())
+    }
+
+    /// Returns all members of all sets, with their paths.
+    pub(crate) async fn members(&self) -> Vec<(String, Member)> {
+        let mut found = Vec::new();
+        for sync in self.syncs().await {
+            found.extend(self.members_in(&sync.set_id, pb::MemberState::Unspecified).await);
+        }
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found
+    }
+
+    /// Returns the members of a set in a state; unspecified is all.
+    pub(crate) async fn members_in(&self, set: &str, state: pb::MemberState) -> Vec<(String, Member)> {
+        let mut found = Vec::new();
+        let mut request = pb::ListSyncMembersRequest {
+            set_id: set.to_owned(),
+            path: String::new(),
+            state: state.into(),
+            page_size: 1_000,
+            page_token: String::new(),
+        };
+        loop {
+            let page = self.client.clone().list_sync_members(request.clone()).await.expect("members are listed").into_inner();
+            for member in page.members {
+                let (state, reason) = (member.state(), member.reason());
+                let pb::LocalMember { node_id, set_id, path, direct, text, remedy, detail, .. } = member;
+                found.push((self.relative(&path), Member { state, reason, node_id, set_id, direct, told: [text, remedy, detail] }));
+            }
+            if page.next_page_token.is_empty() {
+                return found;
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+
+    /// Returns the member at a path.
+    pub(crate) async fn member(&self, relative: &str) -> Option<Member> {
+        self.members().await.into_iter().find(|(path, _)| path == relative).map(|(_, member)| member)
+    }
+
+    /// Returns state and reason of the member at a path.
+    pub(crate) async fn is(&self, relative: &str) -> Option<(pb::MemberState, pb::Reason)> {
+        self.member(relative).await.map(|member| member.is())
+    }
+
+    pub(crate) async fn request_sync(&self, relative: &str) -> Answer<u64> {
+        let request = pb::RequestLocalSyncRequest { set_id: String::new(), path: self.absolute(relative) };
+        Ok(self.client.clone().request_local_sync(request).await?.into_inner().member_count)
+    }
+
+    pub(crate) async fn approve_brake(&self, set: &str) -> Answer<u64> {
+        let request = pb::ApproveBrakeRequest { set_id: set.to_owned() };
+        Ok(self.client.clone().approve_brake(request).await?.into_inner().delete_count)
+    }
+
+    /// Ends the sync of a direct member; returns whether the whole set ended.
+    pub(crate) async fn unsync(&self, relative: &str, remove_from_cloud: bool) -> Answer<bool> {
+        let request = pb::EndSyncRequest { set_id: String::new(), path: self.absolute(relative), remove_from_cloud };
+        Ok(self.client.clone().end_sync(request).await?.into_inner().set_ended)
+    }
+
+    /// Ends a set.
+    pub(crate) async fn end(&self, set: &str, remove_from_cloud: bool) -> Answer<()> {
+        let request = pb::EndSyncRequest { set_id: set.to_owned(), path: String::new(), remove_from_cloud };
+        self.client.clone().end_sync(request).await.map(drop).map_err(Refused::from)
+    }
+
+    /// Returns the kept versions of a path, newest first, with why they were kept.
+    pub(crate) async fn versions(&self, relative: &str) -> Answer<Vec<(u32, pb::SourceVersionCause)>> {
+        let request = pb::ListSourceVersionsRequest { path: self.absolute(relative) };
+        let versions = self.client.clone().list_source_versions(request).await?.into_inner().versions;
+        Ok(versions.into_iter().map(|version| (version.version, version.cause())).collect())
+    }
+
+    pub(crate) async fn restore(&self, relative: &str, version: u32) -> Answer<String> {
+        let request = pb::RestoreSourceVersionRequest { path: self.absolute(relative), version };
+        Ok(self.relative(&self.client.clone().restore_source_version(request).await?.into_inner().path))
+    }
+}
