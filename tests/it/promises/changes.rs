@@ -86,8 +86,14 @@ async fn s_b03_s_b21_changes_at_the_target_are_pulled_without_asking() {
     world.ada.mv("acme/team/Plans/gone.txt", "acme/team/Plans/sub/renamed.txt").await.unwrap();
     world.ada.set_text("acme/team/Plans/a.txt", "cm:author", Some("Ann")).await.unwrap();
     world.settle().await;
-    let expected =
-        [("a.txt", "one"), ("new.txt", "new"), ("sub/", ""), ("sub/deep/", ""), ("sub/deep/b.txt", &"b".repeat(300_000)), ("sub/renamed.txt", "x")];
+    let expected = [
+        ("a.txt", "one"),
+        ("new.txt", "new"),
+        ("sub/", ""),
+        ("sub/deep/", ""),
+        ("sub/deep/b.txt", &"b".repeat(300_000)),
+        ("sub/renamed.txt", "x"),
+    ];
     assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&expected));
     assert_eq!(world.source.attribute("Plans/a.txt", "user.dublincore.creator").as_deref(), Some("Ann"));
 

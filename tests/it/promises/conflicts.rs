@@ -20,11 +20,8 @@ async fn apart(there: impl AsyncFnOnce(&World), here: impl FnOnce(&World)) -> Wo
 #[tokio::test(flavor = "multi_thread")]
 async fn s_b06_the_target_wins_and_the_sources_version_is_kept_and_can_be_promoted() {
     let there = "acme/team/Plans/a.txt";
-    let world = apart(
-        async |world| drop(world.ada.write(there, "theirs").await.unwrap()),
-        |world| world.source.write("Plans/a.txt", "ours"),
-    )
-    .await;
+    let world =
+        apart(async |world| drop(world.ada.write(there, "theirs").await.unwrap()), |world| world.source.write("Plans/a.txt", "ours")).await;
     assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("a.txt", "theirs")]));
     assert_eq!(world.agent.versions("Plans/a.txt").await.unwrap(), [(1, SourceVersionCause::Conflict)], "{}", world.dump().await);
     world.agent.restore("Plans/a.txt", 1).await.unwrap();
@@ -58,11 +55,9 @@ async fn s_b07_changes_that_do_not_overlap_are_merged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn s_b08_the_same_change_on_both_sides_is_no_conflict() {
     let there = "acme/team/Plans/a.txt";
-    let world = apart(
-        async |world| drop(world.ada.write(there, "the same").await.unwrap()),
-        |world| world.source.write("Plans/a.txt", "the same"),
-    )
-    .await;
+    let world =
+        apart(async |world| drop(world.ada.write(there, "the same").await.unwrap()), |world| world.source.write("Plans/a.txt", "the same"))
+            .await;
     assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("a.txt", "the same")]));
     assert_eq!(world.agent.versions("Plans/a.txt").await.unwrap(), []);
     assert_eq!(world.ada.versions(there).await.unwrap().len(), 2, "the cloud's own change alone");
@@ -78,11 +73,9 @@ async fn s_d11_an_edit_survives_a_delete_that_had_not_seen_it() {
     .await;
     assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("a.txt", "edited there")]));
 
-    let world = apart(
-        async |world| world.ada.rm("acme/team/Plans/a.txt").await.unwrap(),
-        |world| world.source.write("Plans/a.txt", "edited here"),
-    )
-    .await;
+    let world =
+        apart(async |world| world.ada.rm("acme/team/Plans/a.txt").await.unwrap(), |world| world.source.write("Plans/a.txt", "edited here"))
+            .await;
     assert_eq!(world.source.read("Plans/a.txt"), "edited here");
     let gone = Some((MemberState::Failed, Reason::TargetNoLongerExists));
     assert_eq!(world.agent.is("Plans/a.txt").await, gone, "{}", world.dump().await);

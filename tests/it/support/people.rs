@@ -90,7 +90,8 @@ impl Person {
             target: named(parent).map(Target::Parent),
             ..pb::WriteDocumentHeader::default()
         };
-        let messages = [Kind::Header(header), Kind::Data(text.as_bytes().to_vec().into())].map(|kind| pb::WriteDocumentRequest { kind: Some(kind) });
+        let messages =
+            [Kind::Header(header), Kind::Data(text.as_bytes().to_vec().into())].map(|kind| pb::WriteDocumentRequest { kind: Some(kind) });
         let written = self.library().write_document(self.with(futures::stream::iter(messages))).await?;
         Ok(written.into_inner().node.expect("a node"))
     }
@@ -117,12 +118,8 @@ impl Person {
 
     pub(crate) async fn mkdir(&self, path: &str) -> Answer<pb::Node> {
         let (parent, name) = split(path);
-        let request = pb::CreateFolderRequest {
-            parent: named(parent),
-            name: name.to_owned(),
-            create_parents: true,
-            request_id: String::new(),
-        };
+        let request =
+            pb::CreateFolderRequest { parent: named(parent), name: name.to_owned(), create_parents: true, request_id: String::new() };
         Ok(self.library().create_folder(self.with(request)).await?.into_inner().node.expect("a node"))
     }
 
@@ -221,19 +218,14 @@ impl Person {
     // Sync sets.
 
     pub(crate) async fn sync_sets(&self, failed_only: bool) -> Answer<Vec<pb::SyncSet>> {
-        let request =
-            pb::ListSyncSetsRequest { network: NETWORK.to_owned(), failed_only, page_size: 1_000, page_token: String::new() };
+        let request = pb::ListSyncSetsRequest { network: NETWORK.to_owned(), failed_only, page_size: 1_000, page_token: String::new() };
         Ok(self.sets().list_sync_sets(self.with(request)).await?.into_inner().sync_sets)
     }
 
     /// Returns what the agent reported of the members in a state; unspecified is all.
     pub(crate) async fn reported(&self, set: &str, state: pb::MemberState) -> Answer<Vec<pb::ReportedMember>> {
-        let request = pb::ListMemberStatusesRequest {
-            set_id: set.to_owned(),
-            state: state.into(),
-            page_size: 1_000,
-            page_token: String::new(),
-        };
+        let request =
+            pb::ListMemberStatusesRequest { set_id: set.to_owned(), state: state.into(), page_size: 1_000, page_token: String::new() };
         Ok(self.sets().list_member_statuses(self.with(request)).await?.into_inner().members)
     }
 
@@ -312,19 +304,14 @@ impl Person {
     }
 
     pub(crate) async fn set_role(&self, email: &str, role: pb::Role) -> Answer<()> {
-        let request = pb::SetMemberRequest {
-            network: NETWORK.to_owned(),
-            site: SITE.to_owned(),
-            email: email.to_owned(),
-            role: role.into(),
-        };
+        let request =
+            pb::SetMemberRequest { network: NETWORK.to_owned(), site: SITE.to_owned(), email: email.to_owned(), role: role.into() };
         self.networks().set_member(self.with(request)).await?;
         Ok(())
     }
 
     pub(crate) async fn create_enrolment(&self, name: &str, address: &str) -> Answer<String> {
-        let request =
-            pb::CreateEnrolmentRequest { network: NETWORK.to_owned(), name: name.to_owned(), address: address.to_owned() };
+        let request = pb::CreateEnrolmentRequest { network: NETWORK.to_owned(), name: name.to_owned(), address: address.to_owned() };
         Ok(self.agents_client().create_enrolment(self.with(request)).await?.into_inner().enrolment)
     }
 

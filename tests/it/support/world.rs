@@ -111,6 +111,11 @@ impl World {
         path
     }
 
+    /// Where the coordinator keeps its state.
+    pub(crate) fn coordinator_data(&self) -> PathBuf {
+        self.directory.path().join("coordinator")
+    }
+
     /// A channel of one's own.
     pub(crate) async fn channel(&self) -> Channel {
         let authority = fs::read_to_string(self.directory.path().join("agent/ca.pem")).expect("a certificate");

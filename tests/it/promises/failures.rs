@@ -1,0 +1,171 @@
+//! Failing well: a reason that a person understands, nobody else held up, and healing without a person where that can be.
+
+use skybridge::wire::pb::{MemberState, Reason, Role, SourceVersionCause, SyncOptions, UpdateNetworkRequest};
+
+use crate::support::{Person, World, options, tree};
+
+const SYNCED: Option<(MemberState, Reason)> = Some((MemberState::Synced, Reason::Unspecified));
+const BOB: &str = "bob@example.com";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_e01_what_cannot_be_synced_is_reported_with_its_reason() {
+    let world = World::start().await;
+    world.source.write("Plans/fine.txt", "fine");
+    world.source.write("Plans/what?.txt", "no such name there");
+    std::os::unix::fs::symlink("fine.txt", world.source.path("Plans/link")).unwrap();
+    world.sync(&["Plans"], "acme/team", options()).await;
+    assert_eq!(world.ada.tree("acme/team/Plans").await, tree(&[("fine.txt", "fine")]));
+    let is = async |path: &str| world.agent.is(path).await;
+    assert_eq!(is("Plans/what?.txt").await, Some((MemberState::Failed, Reason::NameNotAllowed)), "{}", world.dump().await);
+    assert_eq!(is("Plans/link").await, Some((MemberState::Excluded, Reason::UnsupportedType)), "{}", world.dump().await);
+    world.source.rename("Plans/what?.txt", "Plans/what.txt");
+    world.settle().await;
+    assert_eq!(world.ada.read("acme/team/Plans/what.txt").await.unwrap(), "no such name there");
+}
+
+/// What happens to Bob or to his sync set.
+enum Event {
+    Role(Role),
+    Disabled(bool),
+    GrantRevoked,
+    GrantRestored(Person),
+}
+
+impl Event {
+    async fn happens(self, world: &World, set: &str) {
+        let done = match self {
+            Self::Role(role) => world.ada.set_role(BOB, role).await,
+            Self::Disabled(disabled) => world.ada.set_account_disabled(BOB, disabled).await,
+            Self::GrantRevoked => world.ada.revoke_grant(set).await,
+            Self::GrantRestored(bob) => bob.restore_grant(set).await,
+        };
+        done.expect("it happens");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_e02_an_account_that_may_no_longer_stops_its_own_sets_and_heals() {
+    let world = World::start().await;
+    let bob = world.person(BOB, Role::Collaborator).await;
+    world.source.write("Bobs/a.txt", "1");
+    world.source.write("Adas/a.txt", "1");
+    let bobs = world.agent.create(&["Bobs"], "acme/team", options(), &bob.token).await.unwrap().set_id;
+    world.sync(&["Adas"], "acme/team", options()).await;
+    for (text, reason, stop, heal) in [
+        ("2", Reason::TargetAccessDenied, Event::Role(Role::Consumer), Event::Role(Role::Collaborator)),
+        ("3", Reason::AuthenticationFailed, Event::GrantRevoked, Event::GrantRestored(bob)),
+        ("4", Reason::OwnerNotFound, Event::Disabled(true), Event::Disabled(false)),
+    ] {
+        stop.happens(&world, &bobs).await;
+        world.source.write("Bobs/a.txt", text);
+        world.source.write("Adas/a.txt", text);
+        let failed = Some((MemberState::Failed, reason));
+        world.until("it fails with its reason", async || (world.agent.is("Bobs/a.txt").await == failed).then_some(())).await;
+        world.until("others go on", async || (world.ada.read("acme/team/Adas/a.txt").await.ok()? == text).then_some(())).await;
+        assert_ne!(world.ada.read("acme/team/Bobs/a.txt").await.unwrap(), text);
+        heal.happens(&world, &bobs).await;
+        world.until("it heals", async || (world.ada.read("acme/team/Bobs/a.txt").await.ok()? == text).then_some(())).await;
+        world.until("it says so", async || (world.agent.is("Bobs/a.txt").await == SYNCED).then_some(())).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_e03_what_is_over_a_limit_fails_alone_and_heals_once_there_is_room() {
+    let world = World::start().await;
+    let limit = async |change: UpdateNetworkRequest| world.ada.update_network(change).await.unwrap();
+    limit(UpdateNetworkRequest { quota_bytes: Some(1_000), ..UpdateNetworkRequest::default() }).await;
+    let large = "x".repeat(5_000);
+    world.source.write("Plans/large.txt", &large);
+    world.source.write("Plans/small.txt", "small");
+    world.sync(&["Plans"], "acme/team", options()).await;
+    let failed = |reason| Some((MemberState::Failed, reason));
+    assert_eq!(world.ada.read("acme/team/Plans/small.txt").await.unwrap(), "small");
+    assert_eq!(world.agent.is("Plans/large.txt").await, failed(Reason::QuotaExceeded), "{}", world.dump().await);
+    limit(UpdateNetworkRequest { quota_bytes: Some(0), document_bytes_max: Some(4_000), ..UpdateNetworkRequest::default() }).await;
+    let over = failed(Reason::ContentLimitExceeded);
+    world.until("it is over the other limit", async || (world.agent.is("Plans/large.txt").await == over).then_some(())).await;
+    limit(UpdateNetworkRequest { document_bytes_max: Some(0), ..UpdateNetworkRequest::default() }).await;
+    world.until("it heals", async || (world.ada.read("acme/team/Plans/large.txt").await.ok()? == large).then_some(())).await;
+    world.settle().await;
+    assert_eq!(world.agent.is("Plans/large.txt").await, SYNCED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_e04_what_changed_while_the_coordinator_was_away_is_synced_once() {
+    let mut world = World::start().await;
+    for name in ["a.txt", "b.txt", "c.txt"] {
+        world.source.write(&format!("Plans/{name}"), name);
+    }
+    world.sync(&["Plans"], "acme/team", options()).await;
+    let node = world.ada.id("acme/team/Plans/b.txt").await;
+    world.stop_coordinator().await;
+    for text in ["two", "three", "four"] {
+        world.source.write("Plans/a.txt", text);
+    }
+    world.source.rename("Plans/b.txt", "Plans/renamed.txt");
+    world.source.remove("Plans/c.txt");
+    world.source.write("Plans/new/d.txt", "d");
+    let away = world.until("the agent says that it is away", async || {
+        Some(world.agent.state(false, true).await.ok()?).filter(|state| !state.connected)
+    });
+    assert!(!away.await.connection_problem.is_empty());
+    world.start_coordinator().await;
+    world.settle().await;
+    let expected = [("a.txt", "four"), ("new/", ""), ("new/d.txt", "d"), ("renamed.txt", "b.txt")];
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&expected));
+    assert_eq!(world.ada.id("acme/team/Plans/renamed.txt").await, node);
+    assert_eq!(world.ada.versions("acme/team/Plans/new/d.txt").await.unwrap().len(), 1);
+    assert_eq!(world.ada.trashed().await, ["c.txt"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_e05_refusals_say_what_is_concerned_and_what_to_do() {
+    let world = World::start().await;
+    world.source.write("Plans/a.txt", "a");
+    world.sync(&["Plans"], "acme/team", options()).await;
+    let token = &world.ada.token;
+    for (refused, reason, concerned) in [
+        (world.agent.create(&["none.txt"], "acme/team", options(), token).await.unwrap_err(), "NOT_FOUND", "none.txt"),
+        (world.agent.create(&["Plans"], "acme/team", options(), token).await.unwrap_err(), "ALREADY_SYNCED", "Plans"),
+        (world.agent.create(&[], "acme/team", options(), token).await.unwrap_err(), "INVALID_ARGUMENT", "paths"),
+        (world.agent.request_sync("none.txt").await.unwrap_err(), "NOT_FOUND", "none.txt"),
+        (world.agent.unsync("Plans/a.txt", false).await.unwrap_err(), "FAILED_PRECONDITION", "a.txt"),
+        (world.agent.restore("Plans/a.txt", 7).await.unwrap_err(), "NOT_FOUND", "7"),
+        (world.agent.end("junk", false).await.unwrap_err(), "INVALID_ARGUMENT", "set_id"),
+        (world.ada.mkdir("acme/team/Plans").await.unwrap_err(), "NAME_CLASH", "Plans"),
+        (world.ada.rm("acme/team/none").await.unwrap_err(), "NOT_FOUND", "none"),
+        (world.ada.mkdir("acme/team/what?").await.unwrap_err(), "INVALID_ARGUMENT", "name"),
+    ] {
+        assert_eq!(refused.reason, reason, "{refused:?}");
+        assert!(refused.message.contains(concerned), "{concerned}: {refused:?}");
+        for internal in ["src/", "redb", "StoreError", "panicked", "Errno", "Some("] {
+            assert!(!refused.message.contains(internal), "{refused:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_f01_a_locked_source_is_read_only_until_unsync_and_what_gets_through_is_kept() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::start().await;
+    world.source.write("Plans/a.txt", "agreed");
+    std::fs::set_permissions(world.source.path("Plans/a.txt"), std::fs::Permissions::from_mode(0o664)).unwrap();
+    let mode = || std::fs::metadata(world.source.path("Plans/a.txt")).unwrap().permissions().mode() & 0o777;
+    let set = world.sync(&["Plans"], "acme/team", SyncOptions { lock_source: true, ..options() }).await;
+    assert_eq!(mode(), 0o444, "{}", world.dump().await);
+
+    world.ada.write("acme/team/Plans/a.txt", "pulled").await.unwrap();
+    world.source.write("Plans/new.txt", "added here");
+    world.settle().await;
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("a.txt", "pulled"), ("new.txt", "added here")]));
+    assert_eq!(mode(), 0o444);
+
+    world.source.save("Plans/a.txt", "got through");
+    world.settle().await;
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("a.txt", "pulled"), ("new.txt", "added here")]));
+    assert_eq!(world.ada.versions("acme/team/Plans/a.txt").await.unwrap().len(), 2, "it was never pushed");
+    assert_eq!(world.agent.versions("Plans/a.txt").await.unwrap()[0].1, SourceVersionCause::Locked);
+
+    world.agent.end(&set, false).await.unwrap();
+    assert_eq!(mode(), 0o664);
+}

@@ -1,0 +1,146 @@
+//! Members, how they are doing, and who is told.
+
+use skybridge::wire::pb::{MemberState, Reason, UpdateNetworkRequest};
+use tonic::Code;
+
+use crate::support::{World, options, tree};
+
+const SYNCED: Option<(MemberState, Reason)> = Some((MemberState::Synced, Reason::Unspecified));
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_c01_documents_of_one_set_lie_anywhere_and_are_unsynced_alone() {
+    let world = World::start().await;
+    world.source.write("here/a.txt", "a");
+    world.source.write("there/b.txt", "b");
+    world.sync(&["here/a.txt", "there/b.txt"], "acme/team", options()).await;
+    assert!(!world.agent.unsync("here/a.txt", false).await.unwrap(), "the set goes on");
+    world.source.write("here/a.txt", "changed");
+    world.source.write("there/b.txt", "changed");
+    world.settle().await;
+    let expected = tree(&[("a.txt", "a"), ("b.txt", "changed")]);
+    assert_eq!(world.ada.tree("acme/team").await, expected, "{}", world.dump().await);
+    assert!(world.agent.unsync("there/b.txt", false).await.unwrap(), "with the last one the set ends");
+    assert!(world.agent.syncs().await.is_empty() && world.ada.sync_sets(false).await.unwrap().is_empty());
+    assert_eq!(world.ada.tree("acme/team").await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_c02_what_is_in_a_synced_folder_is_not_unsynced_alone() {
+    let world = World::start().await;
+    world.source.write("Plans/sub/a.txt", "a");
+    let set = world.sync(&["Plans"], "acme/team", options()).await;
+    for path in ["Plans/sub/a.txt", "Plans/sub"] {
+        let refused = world.agent.unsync(path, false).await.unwrap_err();
+        assert_eq!(refused.code, Code::FailedPrecondition, "{refused:?}");
+        assert!(refused.message.contains(world.source.path("Plans").to_str().unwrap()), "{refused:?}");
+    }
+    let node = world.ada.id("acme/team/Plans/sub/a.txt").await;
+    let refused = world.ada.unsync(&set, &node, false).await.unwrap_err();
+    assert_eq!(refused.code, Code::FailedPrecondition, "{refused:?}");
+    assert!(refused.message.contains("Plans"), "{refused:?}");
+    assert_eq!(world.agent.is("Plans/sub/a.txt").await, SYNCED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_c03_s_c04_s_c07_a_member_that_fails_says_why_on_both_sides_and_holds_up_nobody() {
+    let world = World::start().await;
+    world.ada.update_network(UpdateNetworkRequest { document_bytes_max: Some(10), ..UpdateNetworkRequest::default() }).await.unwrap();
+    world.source.write("Plans/large.txt", "more than ten bytes");
+    world.source.write("Plans/small.txt", "small");
+    world.source.write("Other/small.txt", "small");
+    let set = world.sync(&["Plans"], "acme/team", options()).await;
+    let other = world.sync(&["Other"], "acme/team", options()).await;
+    assert_eq!(world.ada.read("acme/team/Plans/small.txt").await.unwrap(), "small");
+    assert_eq!(world.ada.read("acme/team/Other/small.txt").await.unwrap(), "small");
+
+    let failed = world.agent.members_in(&set, MemberState::Failed).await;
+    let [(path, member)] = &failed[..] else { panic!("{}", world.dump().await) };
+    assert_eq!((path.as_str(), member.reason), ("Plans/large.txt", Reason::ContentLimitExceeded));
+    let [text, remedy, _] = &member.told;
+    assert!(!text.is_empty() && !remedy.is_empty(), "{member:?}");
+    assert_eq!(world.agent.members_in(&set, MemberState::Synced).await.len(), 2);
+    let told = world
+        .until("the cloud is told", async || {
+            Some(world.ada.reported(&set, MemberState::Failed).await.ok()?).filter(|told| !told.is_empty())
+        })
+        .await;
+    assert_eq!((told.len(), told[0].source_path.as_str(), told[0].reason()), (1, "Plans/large.txt", Reason::ContentLimitExceeded));
+    assert_eq!((&told[0].text, &told[0].remedy, &told[0].node_id), (text, remedy, &member.node_id));
+    let with_errors = world.ada.sync_sets(true).await.unwrap();
+    assert_eq!(with_errors.iter().map(|set| &set.set_id).collect::<Vec<_>>(), [&set], "and not {other}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_c05_request_sync_is_the_way_out_on_both_sides() {
+    let world = World::start().await;
+    world.source.write("Plans/a.txt", "a");
+    world.source.write("Plans/b.txt", "b");
+    let set = world.sync(&["Plans"], "acme/team", options()).await;
+    let mut gone = Vec::new();
+    for name in ["a.txt", "b.txt"] {
+        gone.push(world.ada.id(&format!("acme/team/Plans/{name}")).await);
+        world.ada.rm(&format!("acme/team/Plans/{name}")).await.unwrap();
+    }
+    world.settle().await;
+    world.source.write("Plans/a.txt", "changed");
+    world.settle().await;
+    assert_eq!(world.agent.is("Plans/a.txt").await, Some((MemberState::Failed, Reason::TargetNoLongerExists)));
+    assert_eq!(world.agent.request_sync("Plans/a.txt").await.unwrap(), 1);
+    world.settle().await;
+    assert_eq!(world.ada.tree("acme/team/Plans").await, tree(&[("a.txt", "changed")]), "this one alone; {}", world.dump().await);
+    world.ada.request_sync(&set, "").await.unwrap();
+    world.until("the other is there, too", async || world.ada.read("acme/team/Plans/b.txt").await.ok()).await;
+    world.settle().await;
+    world.same("Plans", "acme/team/Plans").await;
+    for (name, gone) in ["a.txt", "b.txt"].into_iter().zip(gone) {
+        assert_eq!(world.agent.is(&format!("Plans/{name}")).await, SYNCED);
+        assert_ne!(world.ada.id(&format!("acme/team/Plans/{name}")).await, gone, "a new node");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_c09_progress_shows_what_is_done_and_what_is_to_do() {
+    let mut world = World::start().await;
+    world.source.write("Plans/a.txt", "a");
+    world.sync(&["Plans"], "acme/team", options()).await;
+    world.stop_coordinator().await;
+    for number in 0..5 {
+        world.source.write(&format!("Plans/{number}.txt"), "new");
+    }
+    let progress = async || {
+        let progress = world.agent.state(false, false).await.ok()?.progress?;
+        Some((progress.done_items, progress.total_items))
+    };
+    world.until("what is to do is counted", async || (progress().await? == (2, 7)).then_some(())).await;
+    world.start_coordinator().await;
+    world.settle().await;
+    let progress = world.agent.state(false, false).await.unwrap().progress.unwrap();
+    assert_eq!((progress.done_items, progress.total_items), (7, 7));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_c11_agents_are_listed_and_can_be_revoked() {
+    let world = World::start().await;
+    world.source.write("Plans/a.txt", "one");
+    world.sync(&["Plans"], "acme/team", options()).await;
+    let agents = world.ada.agents().await.unwrap();
+    let [agent] = &agents[..] else { panic!("{agents:?}") };
+    assert_eq!((agent.name.as_str(), agent.connected, agent.lag_entries, agent.set_count), ("fileserver", true, 0, 1));
+    assert!(agent.software.starts_with("skybridge/") && agent.seen_time.is_some(), "{agent:?}");
+
+    world.ada.revoke_agent("fileserver").await.unwrap();
+    world.until("its session ends", async || (!world.ada.agents().await.ok()?[0].connected).then_some(())).await;
+    world.source.write("Plans/a.txt", "two");
+    world.ada.write("acme/team/Plans/b.txt", "b").await.unwrap();
+    let told = world
+        .until("the agent says why", async || Some(world.agent.state(false, false).await.ok()?).filter(|state| !state.connected))
+        .await;
+    assert!(!told.connection_problem.is_empty(), "{told:?}");
+    let connected = world.until("it was refused again", async || {
+        let state = world.agent.state(false, false).await.ok()?;
+        state.connection_problem.contains("revoked").then_some(state.connected)
+    });
+    assert!(!connected.await);
+    assert_eq!(world.ada.read("acme/team/Plans/a.txt").await.unwrap(), "one", "both copies stay as they are");
+    assert!(!world.source.exists("Plans/b.txt"));
+}

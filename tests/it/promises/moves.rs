@@ -1,0 +1,231 @@
+//! Renames, moves and copies: a node stays the node it is.
+
+use std::fs;
+
+use skybridge::wire::pb::{MemberState, Reason, SyncOptions};
+use tonic::Code;
+
+use crate::support::{World, options, tree};
+
+const SYNCED: Option<(MemberState, Reason)> = Some((MemberState::Synced, Reason::Unspecified));
+const CLASH: Option<(MemberState, Reason)> = Some((MemberState::Failed, Reason::NameClash));
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_b13_s_b14_a_rename_or_move_is_one_on_the_other_side() {
+    let world = World::start().await;
+    for path in ["a.txt", "b.txt", "one/deep/c.txt", "one/d.txt", "two/e.txt"] {
+        world.source.write(&format!("Plans/{path}"), path);
+    }
+    world.sync(&["Plans"], "acme/team", options()).await;
+    let ids = async |paths: [&str; 4]| {
+        let mut found = Vec::new();
+        for path in paths {
+            let node = world.ada.node(&format!("acme/team/Plans/{path}")).await;
+            found.push(node.map(|node| (node.node_id, node.version)).unwrap_or_default());
+        }
+        found
+    };
+    let before = ids(["a.txt", "b.txt", "one", "one/deep/c.txt"]).await;
+    world.source.rename("Plans/a.txt", "Plans/renamed.txt");
+    world.source.rename("Plans/one", "Plans/two/moved");
+    world.ada.mv("acme/team/Plans/b.txt", "acme/team/Plans/two/Renamed there.txt").await.unwrap();
+    world.settle().await;
+    let expected = [
+        ("renamed.txt", "a.txt"),
+        ("two/", ""),
+        ("two/Renamed there.txt", "b.txt"),
+        ("two/e.txt", "two/e.txt"),
+        ("two/moved/", ""),
+        ("two/moved/d.txt", "one/d.txt"),
+        ("two/moved/deep/", ""),
+        ("two/moved/deep/c.txt", "one/deep/c.txt"),
+    ];
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&expected));
+    assert_eq!(ids(["renamed.txt", "two/Renamed there.txt", "two/moved", "two/moved/deep/c.txt"]).await, before);
+    assert_eq!(world.ada.trashed().await, [""; 0]);
+    assert_eq!(world.agent.versions("Plans/two/Renamed there.txt").await.unwrap(), [], "nothing was deleted or replaced here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_b13_a_name_that_is_taken_on_the_other_side_is_waited_for() {
+    let mut world = World::start().await;
+    world.source.write("Plans/a.txt", "ours");
+    world.sync(&["Plans"], "acme/team", options()).await;
+    world.stop_agent().await;
+    world.ada.write("acme/team/Plans/b.txt", "theirs").await.unwrap();
+    world.source.rename("Plans/a.txt", "Plans/b.txt");
+    world.start_agent().await;
+    world.settle().await;
+    let members = world.agent.members().await;
+    let clashes = members.iter().filter(|(_, member)| Some(member.is()) == CLASH).count();
+    assert!(clashes >= 1, "{}", world.dump().await);
+    assert_eq!(world.source.tree("Plans"), tree(&[("b.txt", "ours")]));
+    assert_eq!(world.ada.tree("acme/team/Plans").await, tree(&[("a.txt", "ours"), ("b.txt", "theirs")]));
+
+    world.ada.mv("acme/team/Plans/b.txt", "acme/team/Plans/c.txt").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("b.txt", "ours"), ("c.txt", "theirs")]));
+    assert_eq!((world.agent.is("Plans/b.txt").await, world.agent.is("Plans/c.txt").await), (SYNCED, SYNCED));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_b15_a_direct_member_is_paired_wherever_it_is_in_its_library() {
+    let world = World::start().await;
+    world.source.write("here/a.txt", "one");
+    world.source.write("Plans/b.txt", "b");
+    let set = world.sync(&["here/a.txt"], "acme/team/There", options()).await;
+    world.sync(&["Plans"], "acme/team", options()).await;
+    let node = world.ada.id("acme/team/There/a.txt").await;
+
+    world.source.mkdir("elsewhere/deep");
+    world.source.rename("here/a.txt", "elsewhere/deep/a.txt");
+    world.ada.mkdir("acme/team/Other").await.unwrap();
+    world.ada.mv("acme/team/There/a.txt", "acme/team/Other/a.txt").await.unwrap();
+    world.settle().await;
+    world.source.write("elsewhere/deep/a.txt", "two");
+    world.settle().await;
+    assert_eq!(world.ada.read("acme/team/Other/a.txt").await.unwrap(), "two", "{}", world.dump().await);
+
+    world.source.rename("elsewhere/deep/a.txt", "Plans/a.txt");
+    world.settle().await;
+    world.source.write("Plans/a.txt", "three");
+    world.settle().await;
+    assert_eq!(world.ada.read("acme/team/Other/a.txt").await.unwrap(), "three", "{}", world.dump().await);
+    assert_eq!(world.ada.id("acme/team/Other/a.txt").await, node);
+    assert_eq!(world.ada.tree("acme/team/Plans").await, tree(&[("b.txt", "b")]), "the other set passes it over");
+    assert_eq!(world.agent.member("Plans/a.txt").await.map(|member| member.set_id), Some(set));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_b15_a_direct_member_that_leaves_its_library_is_unsynced_with_both_copies() {
+    let world = World::start().await;
+    world.source.write("a.txt", "a");
+    world.sync(&["a.txt"], "acme/team", options()).await;
+    fs::rename(world.source.path("a.txt"), world.elsewhere().join("a.txt")).unwrap();
+    world.settle().await;
+    assert_eq!(world.ada.read("acme/team/a.txt").await.unwrap(), "a", "{}", world.dump().await);
+    world.ada.write("acme/team/a.txt", "changed").await.unwrap();
+    world.settle().await;
+    assert_eq!(fs::read_to_string(world.elsewhere().join("a.txt")).unwrap(), "a");
+    assert!(!world.source.exists("a.txt"), "it does not come back: {}", world.dump().await);
+    assert_eq!(world.ada.node("acme/team/a.txt").await.unwrap().set_id, "", "it is in no set any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_b16_what_moves_in_is_added_and_what_moves_out_leaves() {
+    let world = World::start().await;
+    for path in ["Plans/a.txt", "Plans/b.txt", "Plans/sub/c.txt", "outside.txt"] {
+        world.source.write(path, path);
+    }
+    world.sync(&["Plans"], "acme/team", options()).await;
+    world.source.rename("outside.txt", "Plans/sub/inside.txt");
+    world.ada.write("acme/team/theirs.txt", "theirs").await.unwrap();
+    world.ada.mv("acme/team/theirs.txt", "acme/team/Plans/sub/theirs.txt").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.source.read("Plans/sub/theirs.txt"), "theirs");
+    assert_eq!(world.ada.read("acme/team/Plans/sub/inside.txt").await.unwrap(), "outside.txt");
+
+    let moved_out = world.ada.id("acme/team/Plans/b.txt").await;
+    world.source.rename("Plans/a.txt", "a.txt");
+    world.ada.mv("acme/team/Plans/b.txt", "acme/team/b.txt").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.ada.trashed().await, ["a.txt"], "moved out at the source: deleted in the cloud; {}", world.dump().await);
+    assert_eq!((world.source.read("a.txt").as_str(), world.source.exists("Plans/b.txt")), ("Plans/a.txt", true));
+    assert_eq!(world.ada.id("acme/team/b.txt").await, moved_out, "moved out in the cloud: both copies stay");
+
+    world.ada.mv("acme/team/b.txt", "acme/team/Plans/b.txt").await.unwrap();
+    world.settle().await;
+    world.source.write("Plans/b.txt", "again");
+    world.settle().await;
+    assert_eq!(world.ada.read("acme/team/Plans/b.txt").await.unwrap(), "again", "{}", world.dump().await);
+    assert_eq!(world.ada.id("acme/team/Plans/b.txt").await, moved_out, "the same node, paired again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_b16_s_d02_nothing_is_moved_out_in_the_cloud_where_nothing_may_be_deleted_there() {
+    let world = World::start().await;
+    world.source.write("Plans/a.txt", "a");
+    world.sync(&["Plans"], "acme/team", SyncOptions { no_delete_on_cloud: true, ..options() }).await;
+    let refused = world.ada.mv("acme/team/Plans/a.txt", "acme/team/a.txt").await.unwrap_err();
+    assert_eq!(refused.code, Code::FailedPrecondition, "{refused:?}");
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("a.txt", "a")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_b17_from_one_set_to_another_is_one_move() {
+    let world = World::start().await;
+    world.source.write("Plans/sub/a.txt", "one");
+    world.source.write("Done/b.txt", "b");
+    world.sync(&["Plans"], "acme/team", options()).await;
+    let done = world.sync(&["Done"], "acme/team", options()).await;
+    world.source.write("Plans/sub/a.txt", "two");
+    world.settle().await;
+    let node = world.ada.node("acme/team/Plans/sub/a.txt").await.unwrap();
+    world.source.rename("Plans/sub", "Done/sub");
+    world.settle().await;
+    let moved = world.ada.node("acme/team/Done/sub/a.txt").await.unwrap_or_default();
+    assert_eq!((moved.node_id, moved.version, moved.set_id), (node.node_id.clone(), 2, done), "{}", world.dump().await);
+    assert_eq!(world.ada.trashed().await, [""; 0]);
+
+    world.ada.mv("acme/team/Done/sub", "acme/team/Plans/back").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("back/", ""), ("back/a.txt", "two")]));
+    assert_eq!(world.same("Done", "acme/team/Done").await, tree(&[("b.txt", "b")]));
+    assert_eq!(world.ada.id("acme/team/Plans/back/a.txt").await, node.node_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_b18_a_copy_is_synced_only_in_a_synced_folder_and_as_a_node_of_its_own() {
+    let world = World::start().await;
+    world.source.write("Plans/a.txt", "a");
+    world.sync(&["Plans"], "acme/team", options()).await;
+    let node = world.ada.id("acme/team/Plans/a.txt").await;
+    world.source.copy("Plans/a.txt", "Plans/copy.txt");
+    world.source.copy("Plans/a.txt", "outside.txt");
+    world.ada.cp("acme/team/Plans/a.txt", "acme/team/Plans/their copy.txt").await.unwrap();
+    world.ada.cp("acme/team/Plans/a.txt", "acme/team/their copy outside.txt").await.unwrap();
+    world.settle().await;
+    let expected = [("a.txt", "a"), ("copy.txt", "a"), ("their copy.txt", "a")];
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&expected));
+    assert!(!world.source.exists("their copy outside.txt"));
+    assert_eq!(world.ada.node("acme/team/outside.txt").await.unwrap_err().code, Code::NotFound);
+    assert_eq!(world.ada.node("acme/team/their copy outside.txt").await.unwrap().set_id, "");
+    assert_eq!(world.ada.id("acme/team/Plans/a.txt").await, node);
+    assert_ne!(world.ada.id("acme/team/Plans/copy.txt").await, node);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_b19_swaps_rotations_and_inversions_give_the_right_tree() {
+    let mut world = World::start().await;
+    for name in ["a", "b", "c", "x", "y", "outer/inner/in"] {
+        world.source.write(&format!("Plans/{name}.txt"), name);
+    }
+    world.sync(&["Plans"], "acme/team", options()).await;
+    let node = world.ada.id("acme/team/Plans/outer/inner").await;
+    world.stop_agent().await;
+    let rename = |from: &str, to: &str| world.source.rename(&format!("Plans/{from}"), &format!("Plans/{to}"));
+    rename("a.txt", "aside");
+    rename("c.txt", "a.txt");
+    rename("b.txt", "c.txt");
+    rename("aside", "b.txt");
+    rename("outer/inner", "inner");
+    rename("outer", "inner/outer");
+    world.ada.mv("acme/team/Plans/x.txt", "acme/team/Plans/aside").await.unwrap();
+    world.ada.mv("acme/team/Plans/y.txt", "acme/team/Plans/x.txt").await.unwrap();
+    world.ada.mv("acme/team/Plans/aside", "acme/team/Plans/y.txt").await.unwrap();
+    world.start_agent().await;
+    world.settle().await;
+    let expected = [
+        ("a.txt", "c"),
+        ("b.txt", "a"),
+        ("c.txt", "b"),
+        ("inner/", ""),
+        ("inner/in.txt", "outer/inner/in"),
+        ("inner/outer/", ""),
+        ("x.txt", "y"),
+        ("y.txt", "x"),
+    ];
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&expected));
+    assert_eq!(world.ada.id("acme/team/Plans/inner").await, node);
+    assert_eq!(world.ada.trashed().await, [""; 0]);
+}
