@@ -32,9 +32,16 @@ impl Caller {
     /// Refuses what the caller's own rights in the repository do not allow.
     pub(super) async fn must(self, path: &Path, want: Want) -> Result<(), Fault> {
         let (caller, tried) = (self, path.to_owned());
-        match task::blocking("try as the caller", move || may(caller.user, caller.group, &tried, want)).await {
-            Ok(true) => Ok(()),
-            Ok(false) => {
+        let may = move || {
+            let may = |path: &Path, want| may(caller.user, caller.group, path, want);
+            // Who may not see the folder is not told what is missing from it.
+            let missing = || tried.symlink_metadata().is_err() && tried.parent().is_some_and(|folder| may(folder, Want::Read));
+            if may(&tried, want) { Ok(()) } else { Err(missing()) }
+        };
+        match task::blocking("try as the caller", may).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(true)) => Err(Fault::not_found(format!("{}: there is nothing at this path", path.display()))),
+            Ok(Err(false)) => {
                 let what = if want == Want::Read { "read" } else { "change" };
                 Err(Fault::denied(format!("you may not {what} {}: ask its owner for access", path.display()))
                     .because(Reason::SourceAccessDenied))

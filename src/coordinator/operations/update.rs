@@ -15,7 +15,7 @@ impl Task<'_> {
         place: Option<&(Place, Sequence)>,
         properties: &[PropertyChange],
     ) -> Result<Sequence, End> {
-        let (lineage, membership) = self.member(tx, self.operation.node)?;
+        let (lineage, membership) = self.changed(tx, place.map(|(place, _)| place))?;
         self.require(tx, &lineage, Permission::Change)?;
         let revisions = &lineage.node.revisions;
         let is_current = content.is_none_or(|(_, base)| *base == revisions.content)
@@ -40,6 +40,23 @@ impl Task<'_> {
         };
         writer.finish()?;
         Ok(sequence)
+    }
+
+    /// Returns the member to change: one of the set, or one that the agent saw move into this set out of another that is granted to it.
+    fn changed(&self, tx: &Transaction<'_>, place: Option<&Place>) -> Result<(Lineage, Membership), End> {
+        let lineage = self.read(tx, self.operation.node)?.ok_or(Refusal::Missing)?;
+        let membership = lineage.membership(tx)?.ok_or(Refusal::Missing)?;
+        if membership.set == self.set() || self.arrives(tx, &membership, place)? {
+            return Ok((lineage, membership));
+        }
+        Err(Refusal::Missing.into())
+    }
+
+    fn arrives(&self, tx: &Transaction<'_>, from: &Membership, place: Option<&Place>) -> Result<bool, End> {
+        let Some(parent) = place.and_then(|place| place.parent) else { return Ok(false) };
+        let Some(folder) = self.read(tx, parent)? else { return Ok(false) };
+        let is_here = folder.membership(tx)?.is_some_and(|membership| membership.set == self.set());
+        Ok(is_here && check_grant(tx, self.caller.gate, self.caller.agent, from.set)?.is_ok())
     }
 
     /// Returns a member folder of the set, or of another set that is granted to the same agent: a move from one to the other is one change,

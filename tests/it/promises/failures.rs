@@ -149,23 +149,26 @@ async fn s_f01_a_locked_source_is_read_only_until_unsync_and_what_gets_through_i
     use std::os::unix::fs::PermissionsExt as _;
     let world = World::start().await;
     world.source.write("Plans/a.txt", "agreed");
-    std::fs::set_permissions(world.source.path("Plans/a.txt"), std::fs::Permissions::from_mode(0o664)).unwrap();
-    let mode = || std::fs::metadata(world.source.path("Plans/a.txt")).unwrap().permissions().mode() & 0o777;
+    world.source.write("Plans/b.txt", "b");
+    std::fs::set_permissions(world.source.path("Plans/b.txt"), std::fs::Permissions::from_mode(0o664)).unwrap();
+    let mode = |path: &str| std::fs::metadata(world.source.path(path)).unwrap().permissions().mode() & 0o777;
     let set = world.sync(&["Plans"], "acme/team", SyncOptions { lock_source: true, ..options() }).await;
-    assert_eq!(mode(), 0o444, "{}", world.dump().await);
+    assert_eq!((mode("Plans/a.txt"), mode("Plans/b.txt")), (0o444, 0o444), "{}", world.dump().await);
 
+    let expected = tree(&[("a.txt", "pulled"), ("b.txt", "b"), ("new.txt", "added here")]);
     world.ada.write("acme/team/Plans/a.txt", "pulled").await.unwrap();
     world.source.write("Plans/new.txt", "added here");
     world.settle().await;
-    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("a.txt", "pulled"), ("new.txt", "added here")]));
-    assert_eq!(mode(), 0o444);
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, expected);
+    assert_eq!(mode("Plans/a.txt"), 0o444);
 
     world.source.save("Plans/a.txt", "got through");
     world.settle().await;
-    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("a.txt", "pulled"), ("new.txt", "added here")]));
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, expected);
     assert_eq!(world.ada.versions("acme/team/Plans/a.txt").await.unwrap().len(), 2, "it was never pushed");
     assert_eq!(world.agent.versions("Plans/a.txt").await.unwrap()[0].1, SourceVersionCause::Locked);
 
     world.agent.end(&set, false).await.unwrap();
-    assert_eq!(mode(), 0o664);
+    assert_eq!(mode("Plans/b.txt"), 0o664, "as it was");
+    assert_eq!(mode("Plans/a.txt") & 0o200, 0o200);
 }

@@ -148,6 +148,13 @@ async fn s_a06_a_node_belongs_to_one_set_at_most_on_either_side() {
     assert_eq!((world.agent.syncs().await.len(), world.ada.sync_sets(false).await.unwrap().len()), (1, 1));
     world.sync(&["Outer/c.txt"], "acme/team", options()).await;
     assert_eq!(world.ada.read("acme/team/c.txt").await.unwrap(), "c", "several sets into one target folder are normal");
+
+    world.source.write("Other/Plans/x.txt", "x");
+    world.sync(&["Other/Plans"], "acme/team", options()).await;
+    let paired = world.agent.member("Other/Plans").await.unwrap();
+    assert_eq!(paired.reason, Reason::AlreadySynced, "its namesake there is paired already: {paired:?}");
+    assert!(paired.told[2].contains(&set), "{paired:?}");
+    assert_eq!(world.same("Outer/Plans", "acme/team/Plans").await.len(), 3, "nothing is mixed up");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,11 +197,6 @@ async fn s_a14_what_is_in_the_target_already_is_adopted_or_reported_and_never_ov
     assert_eq!(world.agent.is("Plans/sub/different.txt").await, clash, "{}", world.dump().await);
     assert_eq!(world.source.read("Plans/sub/different.txt"), "here");
     assert_eq!(world.ada.read("acme/team/Plans/sub/different.txt").await.unwrap(), "there");
-
-    world.source.write("Other/Plans/x.txt", "x");
-    world.agent.create(&["Other/Plans"], "acme/team", options(), &world.ada.token).await.unwrap();
-    world.settle().await;
-    assert_eq!(world.agent.is("Other/Plans").await, clash, "a node that is paired already: {}", world.dump().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,6 +125,24 @@ fn s_b17_an_agent_moves_from_one_of_its_sets_to_another_in_one_change() {
 }
 
 #[test]
+fn s_b17_an_agent_may_name_the_set_that_a_node_moved_into() {
+    let world = World::new();
+    let (one, top) = world.folder_set("site/A", "One", DEFAULTS);
+    let (two, into) = world.folder_set("site/A", "Two", DEFAULTS);
+    let document = world.create(&one, document_state(Some(top), "a", "1"));
+    let from = world.head();
+    assert_eq!(world.refused(&two, document, world.writing(document, "2")), Refusal::Missing, "it is not there yet");
+    world.done(&two, document, world.placing(document, Some(into), "a"));
+    assert_eq!(world.told_briefly(&one, from), [(document, Told::Left(Departure::MovedOut))]);
+    assert_eq!(world.told_briefly(&two, from), [(document, Told::Entered { lists: false })]);
+    assert!(world.told(&one, from)[0].op.is_none() && world.told(&two, from)[0].op.is_some());
+
+    let id = two.set.id;
+    world.change(move |tx| sets::set_grant_revoked(tx, id, true)).unwrap();
+    assert_eq!(world.refused(&one, document, world.placing(document, Some(top), "a")), Refusal::Missing);
+}
+
+#[test]
 fn s_b18_a_copy_is_a_member_only_where_it_lands_in_a_synced_folder() {
     let world = World::new();
     let (set, top) = world.folder_set("site/A", "Plans", DEFAULTS);
