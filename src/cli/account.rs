@@ -40,6 +40,7 @@ pub(crate) struct Login {
 
 /// Where a password comes from.
 #[derive(Debug, Clone, Copy, clap::Args)]
+#[group(skip)]
 pub(crate) struct Password {
     /// Read the password from the first line of standard input instead of asking for it
     #[arg(long)]

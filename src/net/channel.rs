@@ -13,7 +13,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -133,7 +133,7 @@ impl ChannelOptions {
         let uri: Uri = self.address.trim_end_matches('/').parse().map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
         match (uri.scheme_str(), uri.host()) {
             (Some("https"), Some(_)) => Ok(uri),
-            _ => Err(wrong("it must look like https://HOST:PORT".to_owned())),
+            _ => Err(wrong("https:// or the host is missing".to_owned())),
         }
     }
 
@@ -207,7 +207,17 @@ async fn connect(tunnel: Option<Tunnel<HttpConnector>>, tls: Arc<ClientConfig>, 
     };
     stream.set_nodelay(true)?;
     let name = ServerName::try_from(host).map_err(std::io::Error::other)?;
-    TlsConnector::from(tls).connect(name, stream).await
+    TlsConnector::from(tls).connect(name, stream).await.map_err(explained)
+}
+
+/// Authorities have one name, so that another one is found out by its signature.
+fn explained(error: std::io::Error) -> std::io::Error {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(CertificateError::BadSignature | CertificateError::UnknownIssuer)) => {
+            std::io::Error::other("it shows another certificate authority than the one that is trusted here")
+        }
+        _ => error,
+    }
 }
 
 fn without_tls(uri: &Uri) -> Result<Uri, NetError> {

@@ -26,7 +26,7 @@ pub fn install_provider() {
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
     /// An address that cannot be used.
-    #[error("{address:?} is no usable address: {reason}")]
+    #[error("{address:?} is no usable address, which looks like https://HOST:PORT: {reason}")]
     Address {
         /// The address.
         address: String,

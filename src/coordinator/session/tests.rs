@@ -259,13 +259,15 @@ async fn an_agent_that_is_silent_or_does_not_read_is_let_go() {
     let (agent, _) = Agent::greet(&fixture, Vec::new()).await;
     let Agent { sender, receiver: _unread } = agent;
     let operations: Vec<_> = (0..10).flat_map(|_| creates(&fixture, SetId::from_uuid(Uuid::now_v7()))).collect();
-    for batch in 1..=500 {
+    // As many as it takes to fill what lies between, on however slow a machine; sending waits once that is full.
+    for batch in 1..=20_000 {
         if !fixture.context.sessions.is_connected(fixture.agent) || sender.send(push(batch, operations.clone()).into()).await.is_err() {
             break;
         }
         // Virtual time: passes when the batch was answered.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!fixture.context.sessions.is_connected(fixture.agent));
 }
 

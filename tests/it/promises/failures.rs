@@ -7,22 +7,6 @@ use crate::support::{Person, World, options, tree};
 const SYNCED: Option<(MemberState, Reason)> = Some((MemberState::Synced, Reason::Unspecified));
 const BOB: &str = "bob@example.com";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn s_e01_what_cannot_be_synced_is_reported_with_its_reason() {
-    let world = World::start().await;
-    world.source.write("Plans/fine.txt", "fine");
-    world.source.write("Plans/what?.txt", "no such name there");
-    std::os::unix::fs::symlink("fine.txt", world.source.path("Plans/link")).unwrap();
-    world.sync(&["Plans"], "acme/team", options()).await;
-    assert_eq!(world.ada.tree("acme/team/Plans").await, tree(&[("fine.txt", "fine")]));
-    let is = async |path: &str| world.agent.is(path).await;
-    assert_eq!(is("Plans/what?.txt").await, Some((MemberState::Failed, Reason::NameNotAllowed)), "{}", world.dump().await);
-    assert_eq!(is("Plans/link").await, Some((MemberState::Excluded, Reason::UnsupportedType)), "{}", world.dump().await);
-    world.source.rename("Plans/what?.txt", "Plans/what.txt");
-    world.settle().await;
-    assert_eq!(world.ada.read("acme/team/Plans/what.txt").await.unwrap(), "no such name there");
-}
-
 /// What happens to Bob or to his sync set.
 enum Event {
     Role(Role),
@@ -128,7 +112,6 @@ async fn s_e05_refusals_say_what_is_concerned_and_what_to_do() {
         (world.agent.create(&["none.txt"], "acme/team", options(), token).await.unwrap_err(), "NOT_FOUND", "none.txt"),
         (world.agent.create(&["Plans"], "acme/team", options(), token).await.unwrap_err(), "ALREADY_SYNCED", "Plans"),
         (world.agent.create(&[], "acme/team", options(), token).await.unwrap_err(), "INVALID_ARGUMENT", "paths"),
-        (world.agent.request_sync("none.txt").await.unwrap_err(), "NOT_FOUND", "none.txt"),
         (world.agent.unsync("Plans/a.txt", false).await.unwrap_err(), "FAILED_PRECONDITION", "a.txt"),
         (world.agent.restore("Plans/a.txt", 7).await.unwrap_err(), "NOT_FOUND", "7"),
         (world.agent.end("junk", false).await.unwrap_err(), "INVALID_ARGUMENT", "set_id"),

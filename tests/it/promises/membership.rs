@@ -34,6 +34,8 @@ async fn s_c02_what_is_in_a_synced_folder_is_not_unsynced_alone() {
         assert_eq!(refused.code, Code::FailedPrecondition, "{refused:?}");
         assert!(refused.message.contains(world.source.path("Plans").to_str().unwrap()), "{refused:?}");
     }
+    let members = world.agent.members().await;
+    assert_eq!(members.iter().filter(|(_, member)| member.direct).map(|(path, _)| path).collect::<Vec<_>>(), ["Plans"]);
     let node = world.ada.id("acme/team/Plans/sub/a.txt").await;
     let refused = world.ada.unsync(&set, &node, false).await.unwrap_err();
     assert_eq!(refused.code, Code::FailedPrecondition, "{refused:?}");

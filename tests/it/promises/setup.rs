@@ -206,9 +206,9 @@ async fn s_a15_only_the_owner_or_an_administrator_sees_changes_and_ends_a_set() 
     let bob = world.person("bob@example.com", Role::Manager).await;
     let set = world.sync(&["Plans"], "acme/team", options()).await;
     assert!(bob.sync_sets(false).await.unwrap().is_empty());
-    assert_eq!(bob.unsync(&set, "", false).await.unwrap_err().code, Code::NotFound);
-    assert_eq!(bob.request_sync(&set, "").await.unwrap_err().code, Code::NotFound);
-    assert_eq!(bob.reported(&set, MemberState::Unspecified).await.unwrap_err().code, Code::NotFound);
+    assert_eq!(bob.unsync(&set, "", false).await.unwrap_err().code, Code::PermissionDenied);
+    assert_eq!(bob.request_sync(&set, "").await.unwrap_err().code, Code::PermissionDenied);
+    assert_eq!(bob.reported(&set, MemberState::Unspecified).await.unwrap_err().code, Code::PermissionDenied);
 
     world.source.write("Bobs/b.txt", "b");
     let bobs = world.agent.create(&["Bobs"], "acme/team", options(), &bob.token).await.unwrap().set_id;

@@ -7,9 +7,9 @@ mod source;
 mod tree;
 mod world;
 
-pub(crate) use local::{Local, Member, options};
+pub(crate) use local::{Local, options};
 pub(crate) use people::{Person, Refused};
 pub(crate) use process::{Process, eventually};
 pub(crate) use source::Source;
 pub(crate) use tree::{Tree, tree};
-pub(crate) use world::{ADA, NETWORK, SITE, World, until};
+pub(crate) use world::{ADA, NETWORK, SITE, World};

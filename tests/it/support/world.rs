@@ -47,7 +47,7 @@ async fn look_until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
 }
 
 /// Waits until `look` finds what it looks for.
-pub(crate) async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
     look_until(look).await.unwrap_or_else(|| panic!("waited in vain until {what}"))
 }
 

@@ -133,12 +133,13 @@ impl State {
 
     pub(super) fn remove(&mut self, path: &str) {
         let place = self.split(path);
-        let id = self.names.remove(&place).unwrap();
-        self.tick(place.0);
+        let id = self.names[&place];
         let within: Vec<_> = self.names.keys().filter(|(folder, _)| *folder == id).cloned().collect();
         for (_, name) in within {
             self.remove(&format!("{path}/{}", String::from_utf8(name).unwrap()));
         }
+        self.names.remove(&place);
+        self.tick(place.0);
     }
 
     fn entry(&self, name: &[u8], id: u64) -> Entry {

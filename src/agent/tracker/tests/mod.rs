@@ -14,7 +14,7 @@ use uuid::Uuid;
 use self::fake::{Fake, key};
 use super::oddities;
 use super::scene::Known;
-use super::{Look, LookQueue, Tracker};
+use super::{Look, LookQueue, Tracker, settled};
 use crate::agent::context::Context;
 use crate::agent::repository::{Item, RepoKey, Repository as _, Resolved, SiteName};
 use crate::agent::state::members::{at_source, load, load_set, update};
