@@ -99,9 +99,6 @@ fn delete_at_target<V: TreeView>(view: &V, member: &Member, base: &NodeState) ->
     {
         return Ok(Hold::turn(Waits::Node(parent)));
     }
-    if !view.options().delete_on_cloud {
-        return Ok(Step::Push(Push::Release));
-    }
     if base.content.is_none() {
         if let Some(step) = survivor_within(view, member, base)? {
             return Ok(step);
@@ -109,6 +106,9 @@ fn delete_at_target<V: TreeView>(view: &V, member: &Member, base: &NodeState) ->
         if member.shallow {
             return Ok(Step::Push(Push::Release));
         }
+    }
+    if !view.options().delete_on_cloud {
+        return Ok(Step::Push(Push::Release));
     }
     Ok(Step::Push(Push::Delete { through: view.known_through() }))
 }

@@ -166,37 +166,41 @@ fn place_at_source<V: TreeView>(view: &V, member: &Member, place: &Place) -> Res
     if let Some(parent) = place.parent {
         let folder = view.member(parent)?;
         if !folder.is_some_and(|folder| matches!(folder.source, Source::Present(_))) {
-            return Ok(Err(Hold::turn(Waits::Node(parent))));
+            return Ok(Err(names::wait_or_step_aside(view, names::Side::Source, member.node, parent)?));
         }
         if names::is_beneath(view, parent, member.node, names::Side::Source)? {
-            return Ok(Err(Hold::turn(Waits::Node(parent))));
+            return Ok(Err(names::wait_or_step_aside(view, names::Side::Source, member.node, parent)?));
         }
     }
-    names::step_aside_at_source(view, member.node, place)
+    names::free_place(view, names::Side::Source, member.node, place)
 }
 
 /// The place to push now, or the step that waits for it.
 fn place_at_target<V: TreeView>(view: &V, member: &Member, place: &Place) -> Result<Result<Place, Step>, V::Error> {
-    if let Some(wait) = existence::target_folder_missing(view, place.parent)? {
-        return Ok(Err(wait));
+    match (existence::target_folder_missing(view, place.parent)?, place.parent) {
+        (Some(Step::Hold(Hold { reason: None, .. })), Some(parent)) => {
+            return Ok(Err(names::wait_or_step_aside(view, names::Side::Target, member.node, parent)?));
+        }
+        (Some(wait), _) => return Ok(Err(wait)),
+        (None, _) => {}
     }
     if let Some(parent) = place.parent
         && let Some(path) = names::path_to(view, parent, member.node, names::Side::Target)?
     {
-        return Ok(Err(into_itself(member, parent, &path)));
+        return Ok(Err(into_itself(view, member, parent, &path)?));
     }
-    names::step_aside_at_target(view, member.node, place)
+    names::free_place(view, names::Side::Target, member.node, place)
 }
 
 /// The folder to move into lies, at the target, beneath the node itself. If the cloud moved it there, the cloud's move wins and this one is
 /// taken back; else the folder is on its way out and is waited for.
-fn into_itself(member: &Member, folder: NodeId, path: &[Member]) -> Step {
+fn into_itself<V: TreeView>(view: &V, member: &Member, folder: NodeId, path: &[Member]) -> Result<Step, V::Error> {
     let moved_there = |step: &Member| step.target_node().map(|target| &target.state.place) != step.base.as_ref().map(|base| &base.place);
     match member.target_node() {
         Some(target) if path.iter().any(moved_there) => {
             let place = Some(target.state.place.clone());
-            Step::Apply(Apply::Update { content: None, place, properties: Vec::new(), conflict: true })
+            Ok(Step::Apply(Apply::Update { content: None, place, properties: Vec::new(), conflict: true }))
         }
-        _ => Hold::turn(Waits::Node(folder)),
+        _ => names::wait_or_step_aside(view, names::Side::Target, member.node, folder),
     }
 }

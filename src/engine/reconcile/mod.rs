@@ -37,6 +37,8 @@
 mod existence;
 mod facets;
 mod names;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 

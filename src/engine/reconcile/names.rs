@@ -1,7 +1,10 @@
 //! Who holds a name that a node wants, and what can be done about it.
 //!
-//! The holder may be about to leave: then it is waited for. A ring of nodes that each want the next one's name is opened by the one with the
-//! least id, which steps aside. Whatever stays is a clash.
+//! The holder may be about to leave: then it is waited for. Nodes can wait for one another in a circle: for a name, for a folder that is not
+//! there yet, for a folder to get out of the very node that wants into it. Where a name is part of such a circle, its holder steps aside, and
+//! the circle is open. Whatever stays is a clash.
+
+use std::collections::BTreeSet;
 
 use super::{Apply, Hold, Step, Waits, facets};
 use crate::engine::{Activity, Member, Source, Target, TreeView};
@@ -26,8 +29,6 @@ enum Obstacle {
     Leaving(NodeId),
     /// It stays.
     Staying(Member),
-    /// The ring closes on the node itself, and this is its least id.
-    Ring(NodeId),
 }
 
 /// Where a node on one side will be once both agree, as far as can be told from the node alone.
@@ -45,7 +46,7 @@ pub(super) fn target_holder<V: TreeView>(view: &V, place: &Place, node: NodeId) 
 /// What a node that is not yet at the target does about a holder that it cannot adopt.
 pub(super) fn wait_for_target<V: TreeView>(view: &V, node: NodeId, place: &Place, _: &Member) -> Result<Step, V::Error> {
     Ok(match obstacle(view, Side::Target, node, place)? {
-        Obstacle::Leaving(other) | Obstacle::Ring(other) => Hold::turn(Waits::Node(other)),
+        Obstacle::Leaving(other) => Hold::turn(Waits::Node(other)),
         Obstacle::Staying(other) => clash(place, &other),
         Obstacle::Nothing => Hold::turn(Waits::Itself),
     })
@@ -55,30 +56,26 @@ pub(super) fn wait_for_target<V: TreeView>(view: &V, node: NodeId, place: &Place
 pub(super) fn wait_for_source<V: TreeView>(view: &V, node: NodeId, place: &Place) -> Result<Option<Step>, V::Error> {
     Ok(match obstacle(view, Side::Source, node, place)? {
         Obstacle::Nothing => None,
-        Obstacle::Leaving(other) | Obstacle::Ring(other) => Some(Hold::turn(Waits::Node(other))),
+        Obstacle::Leaving(other) => Some(Hold::turn(Waits::Node(other))),
         Obstacle::Staying(other) => Some(clash(place, &other)),
     })
 }
 
-/// The place that a node at the source can take now, or the step that it takes instead.
-pub(super) fn step_aside_at_source<V: TreeView>(view: &V, node: NodeId, place: &Place) -> Result<Result<Place, Step>, V::Error> {
-    Ok(match obstacle(view, Side::Source, node, place)? {
+/// The place that a node can take now on one side, or the step that it takes instead.
+pub(super) fn free_place<V: TreeView>(view: &V, side: Side, node: NodeId, place: &Place) -> Result<Result<Place, Step>, V::Error> {
+    Ok(match obstacle(view, side, node, place)? {
         Obstacle::Nothing => Ok(place.clone()),
-        Obstacle::Leaving(other) => Err(Hold::turn(Waits::Node(other))),
+        Obstacle::Leaving(other) => Err(wait_or_step_aside(view, side, node, other)?),
         Obstacle::Staying(other) => Err(clash(place, &other)),
-        Obstacle::Ring(least) if least == node => Err(Step::Apply(Apply::StepAside)),
-        Obstacle::Ring(least) => Err(Hold::turn(Waits::Node(least))),
     })
 }
 
-/// The place that a node at the target can take now, or the step that it takes instead.
-pub(super) fn step_aside_at_target<V: TreeView>(view: &V, node: NodeId, place: &Place) -> Result<Result<Place, Step>, V::Error> {
-    Ok(match obstacle(view, Side::Target, node, place)? {
-        Obstacle::Nothing => Ok(place.clone()),
-        Obstacle::Leaving(other) => Err(Hold::turn(Waits::Node(other))),
-        Obstacle::Staying(other) => Err(clash(place, &other)),
-        Obstacle::Ring(least) if least == node => Err(aside_at_target(view, node)?),
-        Obstacle::Ring(least) => Err(Hold::turn(Waits::Node(least))),
+/// What a node does that cannot have its place before `other` changed: wait, unless `other` in turn waits for the name that the node has.
+pub(super) fn wait_or_step_aside<V: TreeView>(view: &V, side: Side, node: NodeId, other: NodeId) -> Result<Step, V::Error> {
+    Ok(match side {
+        _ if !is_waited_for_in_a_circle(view, side, node)? => Hold::turn(Waits::Node(other)),
+        Side::Source => Step::Apply(Apply::StepAside),
+        Side::Target => aside_at_target(view, node)?,
     })
 }
 
@@ -101,7 +98,8 @@ pub(super) fn path_to<V: TreeView>(view: &V, folder: NodeId, node: NodeId, side:
 
 fn clash(place: &Place, holder: &Member) -> Step {
     let detail = format!("The name {:?} is held by {}.", place.name, holder.node);
-    Hold::because(Reason::NameClash, detail, Waits::Name(place.parent, place.name.folded()))
+    // Not for the name: the holder may also begin to want another one, without having it yet.
+    Hold::because(Reason::NameClash, detail, Waits::Node(holder.node))
 }
 
 fn holder<V: TreeView>(view: &V, side: Side, place: &Place, node: NodeId) -> Result<Option<Member>, V::Error> {
@@ -128,14 +126,50 @@ fn obstacle<V: TreeView>(view: &V, side: Side, node: NodeId, place: &Place) -> R
             Intent::Move(wanted) => wanted,
         };
         let Some(next) = holder(view, side, &wanted, at.node)? else { return Ok(Obstacle::Leaving(first.node)) };
-        if next.node == node {
-            return Ok(Obstacle::Ring(chain.into_iter().min().unwrap_or(node)));
-        }
         if chain.contains(&next.node) || chain.len() >= CHAIN_MAX {
             return Ok(Obstacle::Leaving(first.node));
         }
         chain.push(next.node);
         at = next;
+    }
+}
+
+/// Whether somebody waits for the name that `node` has, and `node`, over whatever number of others, for that one.
+fn is_waited_for_in_a_circle<V: TreeView>(view: &V, side: Side, node: NodeId) -> Result<bool, V::Error> {
+    let (mut stack, mut seen) = (vec![node], BTreeSet::new());
+    while let Some(at) = stack.pop() {
+        if !seen.insert(at) || seen.len() > CHAIN_MAX {
+            continue;
+        }
+        let Some(member) = view.member(at)? else { continue };
+        let Some(place) = wanted(view, &member, side) else { continue };
+        if let Some(parent) = place.parent {
+            let is_there = view.member(parent)?.is_some_and(|folder| current(&folder, side).is_some());
+            match path_to(view, parent, at, side)? {
+                Some(path) => stack.extend(path.iter().map(|step| step.node)),
+                None if is_there => {}
+                None => stack.push(parent),
+            }
+        }
+        match holder(view, side, &place, at)? {
+            Some(holder) if holder.node == node => return Ok(true),
+            Some(holder) => stack.push(holder.node),
+            None => {}
+        }
+    }
+    Ok(false)
+}
+
+/// The place that a member is to have on one side and does not have yet, as far as can be told from the member alone.
+fn wanted<V: TreeView>(view: &V, member: &Member, side: Side) -> Option<Place> {
+    match (&member.source, &member.target, side) {
+        _ if member.activity != Activity::Idle => None,
+        (Source::Present(source), Target::Never, Side::Target) if source.problem.is_none() => Some(source.state.place.clone()),
+        (Source::Absent, Target::Present(target), Side::Source) => Some(target.state.place.clone()),
+        _ => match intent(view, member, side) {
+            Intent::Move(place) => Some(place),
+            Intent::Stay | Intent::Leave => None,
+        },
     }
 }
 
@@ -148,6 +182,9 @@ fn current(member: &Member, side: Side) -> Option<&Place> {
 
 fn intent<V: TreeView>(view: &V, member: &Member, side: Side) -> Intent {
     let Some(base) = &member.base else { return Intent::Stay };
+    if member.source_node().is_some_and(|source| source.problem.is_some()) {
+        return Intent::Stay;
+    }
     match (&member.source, &member.target, side) {
         (Source::Present(source), Target::Present(target), _) => {
             let (here, there) = (&source.state.place, &target.state.place);
@@ -169,7 +206,7 @@ fn intent<V: TreeView>(view: &V, member: &Member, side: Side) -> Intent {
     }
 }
 
-/// Opens a ring at the target: the node takes a name of its own for a moment. Base follows, so the wanted name is pushed next.
+/// Opens a circle at the target: the node takes a name of its own for a moment. Base follows, so the wanted name is pushed next.
 fn aside_at_target<V: TreeView>(view: &V, node: NodeId) -> Result<Step, V::Error> {
     let member = view.member(node)?;
     let Some(target) = member.as_ref().and_then(Member::target_node) else { return Ok(Hold::turn(Waits::Itself)) };

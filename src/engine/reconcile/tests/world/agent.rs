@@ -1,0 +1,223 @@
+//! The agent's trees, and who has to be planned again when they change: as the agent's stored members do it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+
+use super::disk::Key;
+use crate::engine::reconcile::Waits;
+use crate::engine::{Member, Source, Target, TreeView, Unsettled};
+use crate::model::{FoldedName, Kind, NodeId, Place, Reason, Sequence, SetOptions};
+
+/// A member, with what the agent keeps beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Row {
+    pub(in super::super) member: Member,
+    /// The item of the disk that it is.
+    pub(in super::super) key: Option<Key>,
+    pub(in super::super) waits: Option<Waits>,
+    pub(in super::super) reason: Option<Reason>,
+    /// It failed, and is tried again after a while.
+    pub(in super::super) retry: bool,
+}
+
+impl Row {
+    pub(in super::super) const fn new(node: NodeId) -> Self {
+        Self { member: Member::new(node), key: None, waits: None, reason: None, retry: false }
+    }
+
+    fn source_place(&self) -> Option<&Place> {
+        self.member.source_node().filter(|_| !self.member.aside).map(|source| &source.state.place)
+    }
+
+    fn target_place(&self) -> Option<&Place> {
+        self.member.target_node().map(|target| &target.state.place)
+    }
+}
+
+/// All members of a set, and which are to be planned.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(in super::super) struct Agent {
+    pub(in super::super) rows: BTreeMap<NodeId, Row>,
+    pub(in super::super) dirty: BTreeSet<NodeId>,
+    pub(in super::super) options: SetOptions,
+    pub(in super::super) through: Sequence,
+    pub(in super::super) unsettled: Option<Gap>,
+}
+
+/// [`Unsettled`], comparable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Gap {
+    Source,
+    Target,
+}
+
+impl Agent {
+    pub(in super::super) fn of(members: impl IntoIterator<Item = Member>, options: SetOptions) -> Self {
+        let rows = members.into_iter().map(|member| (member.node, Row { member: member.clone(), ..Row::new(member.node) })).collect();
+        Self { rows, options, through: Sequence::new(7), ..Self::default() }
+    }
+
+    pub(in super::super) fn by_key(&self, key: Key) -> Option<NodeId> {
+        self.rows.values().find(|row| row.key == Some(key)).map(|row| row.member.node)
+    }
+
+    /// Changes a member, makes it if there is none, and marks as dirty whoever that concerns.
+    pub(in super::super) fn change(&mut self, node: NodeId, change: impl FnOnce(&mut Row)) {
+        let mut row = self.rows.get(&node).cloned().unwrap_or_else(|| Row::new(node));
+        change(&mut row);
+        self.save(node, Some(row));
+    }
+
+    pub(in super::super) fn save(&mut self, node: NodeId, after: Option<Row>) {
+        let before = self.rows.get(&node).cloned();
+        if before == after {
+            return;
+        }
+        for places in [Row::source_place, Row::target_place] {
+            let (old, new) = (before.as_ref().and_then(places), after.as_ref().and_then(places));
+            if old != new {
+                for place in old.into_iter().chain(new) {
+                    self.wake(&Waits::Name(place.parent, place.name.folded()));
+                }
+            }
+        }
+        if before.as_ref().map(|row| &row.member) != after.as_ref().map(|row| &row.member) {
+            self.dirty.insert(node);
+            self.wake(&Waits::Node(node));
+            self.wake_children(node, before.as_ref(), after.as_ref());
+        }
+        self.wake_left_folder(before.as_ref(), after.as_ref());
+        match after {
+            Some(row) => drop(self.rows.insert(node, row)),
+            None => {
+                self.dirty.remove(&node);
+                self.rows.remove(&node);
+                self.wake_parents(before.as_ref());
+            }
+        }
+    }
+
+    fn wake(&mut self, waits: &Waits) {
+        let woken = self.rows.values().filter(|row| row.waits.as_ref() == Some(waits)).map(|row| row.member.node);
+        self.dirty.extend(woken);
+    }
+
+    fn wake_children(&mut self, node: NodeId, before: Option<&Row>, after: Option<&Row>) {
+        let is_folder = after.or(before).is_some_and(|row| is_folder(&row.member));
+        let seen = |row: Option<&Row>| {
+            row.map(|row| {
+                let member = &row.member;
+                (member.source_node().is_some(), std::mem::discriminant(&member.target), member.shallow)
+            })
+        };
+        if is_folder && seen(before) != seen(after) {
+            let children = self.children(node, Row::source_place).chain(self.children(node, Row::target_place));
+            let children: Vec<_> = children.collect();
+            self.dirty.extend(children);
+        }
+    }
+
+    /// A folder that is to be deleted at the source goes once the last child left it.
+    fn wake_left_folder(&mut self, before: Option<&Row>, after: Option<&Row>) {
+        let parent = |row: Option<&Row>| row.and_then(Row::source_place).and_then(|place| place.parent);
+        let left = parent(before).filter(|folder| Some(*folder) != parent(after));
+        self.dirty.extend(left.filter(|folder| self.rows.contains_key(folder)));
+    }
+
+    fn wake_parents(&mut self, removed: Option<&Row>) {
+        let Some(member) = removed.map(|row| &row.member) else { return };
+        let states =
+            [member.source_node().map(|source| &source.state), member.target_node().map(|target| &target.state), member.base.as_ref()];
+        for parent in states.into_iter().flatten().filter_map(|state| state.place.parent) {
+            if self.rows.contains_key(&parent) {
+                self.dirty.insert(parent);
+            }
+        }
+    }
+
+    fn children(&self, parent: NodeId, place: fn(&Row) -> Option<&Place>) -> impl Iterator<Item = NodeId> {
+        let is_child = move |row: &&Row| place(row).is_some_and(|place| place.parent == Some(parent));
+        self.rows.values().filter(is_child).map(|row| row.member.node)
+    }
+
+    /// Something that is still in a folder that is gone.
+    pub(in super::super) fn something_in(&self, node: NodeId) -> Option<NodeId> {
+        self.children(node, Row::source_place).chain(self.children(node, Row::target_place)).next()
+    }
+
+    /// Takes over what a folder that left the set took along: the child left as well.
+    pub(in super::super) fn inherit_absence(&mut self, node: NodeId) {
+        let parent = self.rows.get(&node).and_then(Row::target_place).and_then(|place| place.parent);
+        let folder = parent.and_then(|parent| self.rows.get(&parent));
+        if let Some(Target::Absent(departure)) = folder.map(|folder| folder.member.target.clone()) {
+            self.change(node, |row| row.member.target = Target::Absent(departure));
+        }
+    }
+
+    /// Gives the source side of a member to the node that the target has in its place.
+    pub(in super::super) fn adopt(&mut self, ours: NodeId, theirs: NodeId) {
+        let Some(mine) = self.rows.get(&ours).cloned() else { return };
+        let mut row = self.rows.get(&theirs).cloned().unwrap_or_else(|| Row::new(theirs));
+        row.member.source = mine.member.source.clone();
+        row.key = mine.key;
+        self.save(ours, None);
+        self.save(theirs, Some(row));
+        let children: Vec<_> = self.children(ours, Row::source_place).collect();
+        for child in children {
+            self.change(child, |row| {
+                if let Source::Present(source) = &mut row.member.source {
+                    source.state.place.parent = Some(theirs);
+                }
+            });
+        }
+    }
+}
+
+fn is_folder(member: &Member) -> bool {
+    let source = member.source_node().map(|source| source.state.kind);
+    let target = member.target_node().map(|target| target.state.kind);
+    [source, target, member.base.as_ref().map(|base| base.kind)].contains(&Some(Kind::Folder))
+}
+
+impl TreeView for Agent {
+    type Error = Infallible;
+
+    fn member(&self, node: NodeId) -> Result<Option<Member>, Infallible> {
+        Ok(self.rows.get(&node).map(|row| row.member.clone()))
+    }
+
+    fn source_holders(&self, parent: Option<NodeId>, name: &FoldedName) -> Result<Vec<NodeId>, Infallible> {
+        let holds = |row: &&Row| row.source_place().is_some_and(|place| place.parent == parent && place.name.folded() == *name);
+        let mut holders: Vec<_> = self.rows.values().filter(holds).collect();
+        holders.sort_by_key(|row| (row.source_place().map(|place| place.name.clone()), row.member.node));
+        Ok(holders.into_iter().map(|row| row.member.node).collect())
+    }
+
+    fn target_holder(&self, parent: Option<NodeId>, name: &FoldedName) -> Result<Option<NodeId>, Infallible> {
+        let holds = |row: &&Row| row.target_place().is_some_and(|place| place.parent == parent && place.name.folded() == *name);
+        Ok(self.rows.values().find(holds).map(|row| row.member.node))
+    }
+
+    fn has_source_children(&self, parent: NodeId) -> Result<bool, Infallible> {
+        Ok(self.children(parent, Row::source_place).next().is_some())
+    }
+
+    fn target_children(&self, parent: NodeId) -> Result<Vec<NodeId>, Infallible> {
+        Ok(self.children(parent, Row::target_place).collect())
+    }
+
+    fn options(&self) -> SetOptions {
+        self.options
+    }
+
+    fn known_through(&self) -> Sequence {
+        self.through
+    }
+
+    fn unsettled(&self) -> Option<Unsettled> {
+        self.unsettled.map(|gap| match gap {
+            Gap::Source => Unsettled::Source,
+            Gap::Target => Unsettled::Target,
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! How the agent comes to know: looking at the disk, reading the journal.
+
+use super::{Key, World};
+use crate::engine::{Activity, Source, SourceNode, Target};
+use crate::model::{Change, NodeId, NodeState, Place, Push};
+
+impl World {
+    /// Looks at the whole disk.
+    pub(in super::super) fn look(&mut self) {
+        for key in self.disk.downwards() {
+            let node = match self.agent.by_key(key) {
+                Some(node) => node,
+                None => self.recognise(key),
+            };
+            self.see(node, key);
+        }
+        let gone: Vec<_> = (self.agent.rows.values())
+            .filter(|row| row.key.is_some_and(|key| !self.disk.items.contains_key(&key)))
+            .map(|row| row.member.node)
+            .collect();
+        for node in gone {
+            self.agent.change(node, |row| {
+                row.key = None;
+                row.member.source = Source::Absent;
+                row.member.aside = false;
+            });
+        }
+    }
+
+    /// Which member an item is that was never seen: the one of its kind at that place whose own item is gone, or a new one.
+    fn recognise(&mut self, key: Key) -> NodeId {
+        let item = &self.disk.items[&key];
+        let place = self.place(key);
+        let replaces = self.agent.rows.values().find(|row| {
+            let was_there = row.member.source_node().is_some_and(|source| source.state.place == place && source.state.kind == item.kind);
+            was_there && !row.member.aside && row.key.is_some_and(|key| !self.disk.items.contains_key(&key))
+        });
+        match replaces.map(|row| row.member.node) {
+            Some(node) => {
+                if let Some(item) = self.disk.items.get_mut(&key).filter(|item| item.properties.is_empty()) {
+                    item.properties_known = false;
+                }
+                node
+            }
+            None => self.mint(),
+        }
+    }
+
+    fn place(&self, key: Key) -> Place {
+        let item = &self.disk.items[&key];
+        Place { parent: item.parent.and_then(|folder| self.agent.by_key(folder)), name: item.name.clone() }
+    }
+
+    fn see(&mut self, node: NodeId, key: Key) {
+        let (place, item) = (self.place(key), self.disk.items[&key].clone());
+        let state = NodeState { kind: item.kind, place, content: item.content, properties: item.properties };
+        let problem = item.problem.map(|reason| (reason, String::new()));
+        self.agent.change(node, |row| {
+            row.key = Some(key);
+            row.member.aside = item.aside;
+            row.member.source = Source::Present(SourceNode { state, properties_known: item.properties_known, problem });
+        });
+    }
+
+    /// Reads the journal to its end.
+    pub(in super::super) fn deliver(&mut self) {
+        while let Some(entry) = self.cloud.journal.get(self.read).cloned() {
+            self.read += 1;
+            self.agent.through = entry.sequence;
+            let node = entry.change.node();
+            let target = match &entry.change {
+                Change::Present(node) | Change::Entered { node, .. } => Target::Present(node.clone()),
+                Change::Left { departure, .. } => Target::Absent(*departure),
+            };
+            let known = self.agent.rows.contains_key(&node);
+            if known || matches!(target, Target::Present(_)) {
+                self.agent.change(node, |row| row.member.target = target);
+            }
+            if matches!(entry.change, Change::Entered { lists: true, .. }) {
+                self.list(node);
+            }
+        }
+    }
+
+    /// Takes in what is in a folder that entered the set. A listing is newer than the journal so far; what the journal says of it later is the
+    /// same again.
+    fn list(&mut self, folder: NodeId) {
+        for node in self.cloud.subtree(folder).into_iter().skip(1).filter(|node| self.cloud.is_member(*node)).collect::<Vec<_>>() {
+            let target = self.cloud.target(node);
+            self.agent.change(node, |row| row.member.target = Target::Present(target));
+        }
+    }
+
+    /// Takes in that a push was done: base becomes what was pushed, and the target what the journal says.
+    pub(super) fn pushed(&mut self, node: NodeId, push: &Push) {
+        self.agent.change(node, |row| {
+            row.member.activity = Activity::Idle;
+            let base = &mut row.member.base;
+            match push {
+                Push::Create(state) => *base = Some(state.clone()),
+                Push::Update { content, place, properties } => {
+                    let Some(base) = base else { return };
+                    if let Some((content, _)) = content {
+                        base.content = Some(*content);
+                    }
+                    if let Some((place, _)) = place {
+                        base.place = place.clone();
+                    }
+                    for change in properties {
+                        base.properties.set(change.property, change.value.clone()).unwrap();
+                    }
+                }
+                Push::Delete { .. } | Push::Release | Push::Pair { .. } => {}
+            }
+        });
+        self.agent.dirty.insert(node);
+    }
+}

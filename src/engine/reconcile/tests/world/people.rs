@@ -1,0 +1,297 @@
+//! What people do, on either side.
+
+use super::cloud::Edit;
+use super::{Key, World, facts, item, name_of};
+use crate::model::{
+    ContentRef, Departure, Kind, Name, NodeId, NodeState, Place, Properties, Property, PropertyChange, Reason, Sequence, Value,
+};
+
+/// Where somebody does something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Side {
+    Source,
+    Target,
+}
+
+/// Somebody does something while the `round`-th batch is on its way; in round 0 before anything is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Deed {
+    pub(in super::super) round: u8,
+    pub(in super::super) side: Side,
+    pub(in super::super) act: Act,
+}
+
+/// What can be done. Numbers choose among what is there; what is impossible does nothing. In the beginning a number means the same node on
+/// both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Act {
+    Make {
+        folder: u8,
+        name: u8,
+        kind: Kind,
+        content: u8,
+    },
+    Edit(u8, u8),
+    /// At the source: by writing a new file over the old one, which has no properties.
+    Save(u8, u8),
+    Describe(u8, bool, Option<u8>),
+    Rename(u8, u8),
+    Move(u8, u8),
+    MoveAs(u8, u8, u8),
+    Delete(u8),
+    /// Each takes the other's place.
+    Swap(u8, u8),
+    /// A folder and the folder that holds it change roles.
+    Invert(u8),
+    /// A file becomes a folder of the same name, or the other way round.
+    Retype(u8),
+    /// In the cloud: out of the synced folder.
+    MoveOut(u8),
+    /// In the cloud: out of the trash, or in again from where it was moved.
+    ComeBack(u8, u8),
+    /// At the source: it cannot be read any more, or again.
+    Trouble(u8),
+    /// A person asks to sync now: what was deleted in the cloud is pushed as new.
+    Request,
+}
+
+impl World {
+    pub(in super::super) fn act(&mut self, deed: &Deed) {
+        // Impossible things do not happen, that is all.
+        let _happened = match deed.side {
+            _ if deed.act == Act::Request => self.request(),
+            Side::Source => self.act_at_source(deed.act),
+            Side::Target => self.act_at_target(deed.act),
+        };
+    }
+
+    fn content(&mut self, number: u8) -> ContentRef {
+        if number < 3 { facts::content(u64::from(number) + 1) } else { self.fresh_content() }
+    }
+
+    fn key(&self, number: u8) -> Option<Key> {
+        let keys: Vec<_> = self.disk.items.keys().collect();
+        keys.get(usize::from(number) % keys.len().max(1)).map(|key| **key)
+    }
+
+    fn folder_key(&self, number: u8) -> Option<Key> {
+        let folders: Vec<_> = self.disk.items.iter().filter(|(_, item)| item.kind == Kind::Folder).map(|(key, _)| *key).collect();
+        folders.get(usize::from(number) % folders.len().max(1)).copied()
+    }
+
+    fn act_at_source(&mut self, act: Act) -> Option<()> {
+        match act {
+            Act::Make { folder, name, kind, content } => {
+                let folder = self.folder_key(folder)?;
+                self.make_at_source(folder, name_of(name), kind, content)
+            }
+            Act::Edit(number, content) | Act::Save(number, content) => {
+                let (key, content) = (self.key(number)?, self.content(content));
+                let item = self.disk.items.get_mut(&key).filter(|item| item.kind == Kind::Document)?;
+                item.content = Some(content);
+                if matches!(act, Act::Save(..)) {
+                    (item.properties, item.properties_known) = (Properties::default(), false);
+                }
+                Some(())
+            }
+            Act::Describe(number, which, value) => {
+                let key = self.key(number)?;
+                let item = self.disk.items.get_mut(&key).filter(|item| item.properties_known)?;
+                let (property, value) = described(which, value);
+                item.properties.set(property, value).ok()
+            }
+            Act::Rename(number, name) => {
+                let key = self.key(number)?;
+                self.disk.rename(key, self.disk.items[&key].parent, &name_of(name)).ok()
+            }
+            Act::Move(number, folder) => {
+                let (key, folder) = (self.key(number)?, self.folder_key(folder)?);
+                let item = self.disk.items.get(&key).filter(|item| item.parent.is_some())?;
+                self.disk.rename(key, Some(folder), &item.name.clone()).ok()
+            }
+            Act::MoveAs(number, folder, name) => {
+                let (key, folder) = (self.key(number)?, self.folder_key(folder)?);
+                self.disk.items.get(&key).filter(|item| item.parent.is_some())?;
+                self.disk.rename(key, Some(folder), &name_of(name)).ok()
+            }
+            Act::Delete(number) => {
+                let key = self.key(number)?;
+                self.disk.remove_tree(key);
+                Some(())
+            }
+            Act::Swap(one, other) => self.swap_at_source(one, other),
+            Act::Invert(number) => {
+                let child = self.key(number).filter(|key| self.disk.items[key].kind == Kind::Folder)?;
+                let parent = self.disk.items[&child].parent?;
+                let above = self.disk.items[&parent].parent?;
+                self.disk.rename(child, Some(above), &self.disk.items[&child].name.clone()).ok()?;
+                self.disk.rename(parent, Some(child), &self.disk.items[&parent].name.clone()).ok()
+            }
+            Act::Retype(number) => {
+                let key = self.key(number)?;
+                let (item, folder) = (self.disk.items[&key].clone(), self.disk.items[&key].parent?);
+                self.disk.remove_tree(key);
+                self.make_at_source(folder, item.name, other_kind(item.kind), number)
+            }
+            Act::Trouble(number) => {
+                let key = self.key(number)?;
+                let item = self.disk.items.get_mut(&key)?;
+                item.problem = if item.problem.is_some() { None } else { Some(Reason::SourceAccessDenied) };
+                Some(())
+            }
+            Act::MoveOut(_) | Act::ComeBack(..) | Act::Request => None,
+        }
+    }
+
+    fn make_at_source(&mut self, folder: Key, name: Name, kind: Kind, content: u8) -> Option<()> {
+        let content = (kind == Kind::Document).then(|| self.content(content));
+        let state = NodeState { kind, place: Place { parent: None, name }, content, properties: Properties::default() };
+        self.disk.make(item(Some(folder), &state)).ok().map(drop)
+    }
+
+    fn swap_at_source(&mut self, one: u8, other: u8) -> Option<()> {
+        let (one, other) = (self.key(one)?, self.key(other)?);
+        let (first, second) = (self.disk.items[&one].clone(), self.disk.items[&other].clone());
+        let is_apart = !self.disk.is_beneath(Some(one), other) && !self.disk.is_beneath(Some(other), one);
+        if !is_apart || first.aside || second.aside {
+            return None;
+        }
+        for (key, item) in [(one, second), (other, first)] {
+            let swapped = self.disk.items.get_mut(&key)?;
+            (swapped.parent, swapped.name) = (item.parent, item.name);
+        }
+        Some(())
+    }
+
+    /// Members, in the order in which they were made.
+    fn nodes(&self) -> Vec<NodeId> {
+        let mut nodes: Vec<_> = self.cloud.docs.keys().copied().filter(|node| self.cloud.is_member(*node)).collect();
+        nodes.sort_by_key(|node| node.as_bytes()[8..].to_vec());
+        nodes
+    }
+
+    fn node(&self, number: u8) -> Option<NodeId> {
+        let nodes = self.nodes();
+        nodes.get(usize::from(number) % nodes.len().max(1)).copied()
+    }
+
+    fn folder(&self, number: u8) -> Option<NodeId> {
+        let folders: Vec<_> = self.nodes().into_iter().filter(|node| self.cloud.docs[node].state.kind == Kind::Folder).collect();
+        folders.get(usize::from(number) % folders.len().max(1)).copied()
+    }
+
+    fn act_at_target(&mut self, act: Act) -> Option<()> {
+        match act {
+            Act::Make { folder, name, kind, content } => {
+                let parent = self.folder(folder)?;
+                self.make_at_target(parent, name_of(name), kind, content)
+            }
+            Act::Edit(number, content) | Act::Save(number, content) => {
+                let (node, content) = (self.node(number)?, self.content(content));
+                if self.cloud.docs[&node].state.kind == Kind::Folder {
+                    return None;
+                }
+                self.cloud.edit(node, Edit { content: Some(content), ..Edit::default() }, false).ok()
+            }
+            Act::Describe(number, which, value) => {
+                let (property, value) = described(which, value);
+                let change = PropertyChange { property, value, base: Sequence::ZERO };
+                self.cloud.edit(self.node(number)?, Edit { properties: vec![change], ..Edit::default() }, false).ok()
+            }
+            Act::Rename(number, name) => {
+                let node = self.node(number)?;
+                self.put(node, Place { parent: self.cloud.docs[&node].state.place.parent, name: name_of(name) })
+            }
+            Act::Move(number, folder) => {
+                let (node, folder) = (self.inner(number)?, self.folder(folder)?);
+                self.put(node, Place { parent: Some(folder), name: self.cloud.docs[&node].state.place.name.clone() })
+            }
+            Act::MoveAs(number, folder, name) => {
+                let (node, folder) = (self.inner(number)?, self.folder(folder)?);
+                self.put(node, Place { parent: Some(folder), name: name_of(name) })
+            }
+            Act::Delete(number) if self.cloud.options.delete_on_cloud => {
+                self.cloud.leave(self.node(number)?, Departure::Deleted, false);
+                Some(())
+            }
+            Act::MoveOut(number) if self.cloud.options.delete_on_cloud => {
+                self.cloud.leave(self.inner(number)?, Departure::MovedOut, false);
+                Some(())
+            }
+            Act::Swap(one, other) => self.swap_at_target(one, other),
+            Act::Invert(number) => {
+                let child = self.node(number).filter(|node| self.cloud.docs[node].state.kind == Kind::Folder)?;
+                let parent = self.cloud.docs[&child].state.place.parent?;
+                let above = self.cloud.docs[&parent].state.place.parent?;
+                let name = |world: &Self, node| world.cloud.docs[&node].state.place.name.clone();
+                self.put(child, Place { parent: Some(above), name: name(self, child) })?;
+                self.put(parent, Place { parent: Some(child), name: name(self, parent) })
+            }
+            Act::Retype(number) if self.cloud.options.delete_on_cloud => {
+                let node = self.inner(number)?;
+                let state = self.cloud.docs[&node].state.clone();
+                self.cloud.leave(node, Departure::Deleted, false);
+                self.make_at_target(state.place.parent?, state.place.name, other_kind(state.kind), number)
+            }
+            Act::ComeBack(number, name) => {
+                let away = |doc: &super::cloud::Doc| doc.trashed || doc.outside;
+                let away: Vec<_> = self.cloud.docs.iter().filter(|(_, doc)| away(doc)).map(|(node, _)| *node).collect();
+                let node = *away.get(usize::from(number) % away.len().max(1))?;
+                let name = if name % 2 == 0 { self.cloud.docs[&node].state.place.name.clone() } else { name_of(name) };
+                self.cloud.come_back(node, &name).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// A node that is not the folder of the set itself.
+    fn inner(&self, number: u8) -> Option<NodeId> {
+        self.node(number).filter(|node| self.cloud.docs[node].state.place.parent.is_some())
+    }
+
+    fn put(&mut self, node: NodeId, place: Place) -> Option<()> {
+        self.cloud.edit(node, Edit { place: Some(place), ..Edit::default() }, false).ok()
+    }
+
+    fn make_at_target(&mut self, parent: NodeId, name: Name, kind: Kind, content: u8) -> Option<()> {
+        let content = (kind == Kind::Document).then(|| self.content(content));
+        let state = NodeState { kind, place: Place { parent: Some(parent), name }, content, properties: Properties::default() };
+        let node = self.mint();
+        self.cloud.create(node, &state, false).ok()
+    }
+
+    fn swap_at_target(&mut self, one: u8, other: u8) -> Option<()> {
+        let (one, other) = (self.inner(one)?, self.inner(other)?);
+        if self.cloud.is_beneath(Some(one), other) || self.cloud.is_beneath(Some(other), one) {
+            return None;
+        }
+        let (first, second) = (self.cloud.docs[&one].state.place.clone(), self.cloud.docs[&other].state.place.clone());
+        self.put(one, Place { parent: first.parent, name: facts::name("swapping") })?;
+        self.put(other, first)?;
+        self.put(one, second)
+    }
+
+    fn request(&mut self) -> Option<()> {
+        let gone = |row: &&super::agent::Row| row.member.source_node().is_some() && matches!(row.member.target, crate::engine::Target::Absent(_));
+        let gone: Vec<_> = self.agent.rows.values().filter(gone).map(|row| row.member.node).collect();
+        for node in gone {
+            if self.agent.rows[&node].member.activity == crate::engine::Activity::Idle {
+                let anew = self.mint();
+                self.agent.adopt(node, anew);
+            }
+        }
+        Some(())
+    }
+}
+
+const fn other_kind(kind: Kind) -> Kind {
+    match kind {
+        Kind::Document => Kind::Folder,
+        Kind::Folder => Kind::Document,
+    }
+}
+
+fn described(which: bool, value: Option<u8>) -> (Property, Option<Value>) {
+    let property = if which { Property::Author } else { Property::Software };
+    (property, value.map(|value| Value::Text(value.to_string())))
+}
