@@ -126,6 +126,9 @@ fn survivor_within<V: TreeView>(view: &V, member: &Member, base: &NodeState) -> 
     let mut stack = view.target_children(member.node)?;
     while let Some(node) = stack.pop() {
         let Some(child) = view.member(node)? else { continue };
+        if moved_here(&child) {
+            return create_at_source(view, member, &again(base)).map(Some);
+        }
         if matches!(child.source, Source::Present(_) | Source::Unknown) || child.activity != Activity::Idle {
             return Ok(Some(Hold::turn(Waits::Node(node))));
         }
@@ -139,6 +142,15 @@ fn survivor_within<V: TreeView>(view: &V, member: &Member, base: &NodeState) -> 
         stack.extend(view.target_children(node)?);
     }
     Ok(None)
+}
+
+/// Whether the cloud moved a node that is still at the source into the folder that it is in.
+fn moved_here(child: &Member) -> bool {
+    let parent = |state: &NodeState| state.place.parent;
+    match (&child.source, &child.target) {
+        (Source::Present(_), Target::Present(target)) => child.base.as_ref().map(parent) != Some(parent(&target.state)),
+        _ => false,
+    }
 }
 
 fn again(base: &NodeState) -> NodeState {

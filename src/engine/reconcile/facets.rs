@@ -2,7 +2,7 @@
 
 use super::{Apply, Hold, Step, Waits, existence, names};
 use crate::engine::{Member, Source, SourceNode, TreeView};
-use crate::model::{ContentRef, NodeId, NodeState, Place, Properties, Property, PropertyChange, Push, TargetNode, Value};
+use crate::model::{ContentRef, NodeState, Place, Properties, Property, PropertyChange, Push, TargetNode, Value};
 
 /// What a three-way comparison of one facet says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,8 +168,8 @@ fn place_at_source<V: TreeView>(view: &V, member: &Member, place: &Place) -> Res
         if !folder.is_some_and(|folder| matches!(folder.source, Source::Present(_))) {
             return Ok(Err(names::wait_or_step_aside(view, names::Side::Source, member.node, parent)?));
         }
-        if names::is_beneath(view, parent, member.node, names::Side::Source)? {
-            return Ok(Err(names::wait_or_step_aside(view, names::Side::Source, member.node, parent)?));
+        if let Some(path) = names::path_to(view, parent, member.node, names::Side::Source)? {
+            return Ok(Err(names::wait_for_exit(view, names::Side::Source, member.node, &path)?));
         }
     }
     names::free_place(view, names::Side::Source, member.node, place)
@@ -187,20 +187,20 @@ fn place_at_target<V: TreeView>(view: &V, member: &Member, place: &Place) -> Res
     if let Some(parent) = place.parent
         && let Some(path) = names::path_to(view, parent, member.node, names::Side::Target)?
     {
-        return Ok(Err(into_itself(view, member, parent, &path)?));
+        return Ok(Err(into_itself(view, member, &path)?));
     }
     names::free_place(view, names::Side::Target, member.node, place)
 }
 
 /// The folder to move into lies, at the target, beneath the node itself. If the cloud moved it there, the cloud's move wins and this one is
 /// taken back; else the folder is on its way out and is waited for.
-fn into_itself<V: TreeView>(view: &V, member: &Member, folder: NodeId, path: &[Member]) -> Result<Step, V::Error> {
+fn into_itself<V: TreeView>(view: &V, member: &Member, path: &[Member]) -> Result<Step, V::Error> {
     let moved_there = |step: &Member| step.target_node().map(|target| &target.state.place) != step.base.as_ref().map(|base| &base.place);
     match member.target_node() {
         Some(target) if path.iter().any(moved_there) => {
             let place = Some(target.state.place.clone());
             Ok(Step::Apply(Apply::Update { content: None, place, properties: Vec::new(), conflict: true }))
         }
-        _ => names::wait_or_step_aside(view, names::Side::Target, member.node, folder),
+        _ => names::wait_for_exit(view, names::Side::Target, member.node, path),
     }
 }

@@ -6,19 +6,21 @@
 //! | --- | --- | --- | --- |
 //! | – | absent | never, absent | forget it |
 //! | – | present | never | push: create, or adopt what has the same name there and is equal |
-//! | – | present | absent | hold: it was taken out of the set in the cloud |
+//! | – | present | absent | hold `TARGET_NO_LONGER_EXISTS` |
 //! | – | absent | present | apply: create |
 //! | – | present | present | merge the facets, as if base were empty |
 //! | yes | present | present | merge the facets |
-//! | yes | absent | present, as in base | push: delete; or release, if content may not be deleted on cloud |
+//! | yes | absent | present, as in base | push: delete; release, if content may not be deleted on cloud; apply: create, if the set is locked |
 //! | yes | absent | present, changed | apply: create. The edit survives the delete |
 //! | yes | present, as in base | deleted | hold `DELETED_ON_CLOUD`; apply: delete, if the source follows |
 //! | yes | present, changed | deleted | hold `TARGET_NO_LONGER_EXISTS`. The edit survives the delete |
 //! | yes | present | moved out, released | hold: kept here, no longer in the set |
 //! | yes | absent | absent | forget it |
 //! | any | unknown | any | hold `SOURCE_UNKNOWN` |
+//! | any | present, with a problem | any | hold for that |
 //!
-//! A folder is deleted in the cloud in one step, if nothing in it survives and nothing in it still moves; what is in it waits for that step.
+//! A folder is deleted in the cloud, or released, in one step, if nothing in it survives and nothing in it still moves; what is in it waits for
+//! that step.
 //! At the source a folder is deleted once nothing is left in it.
 //!
 //! # The decision table: content, place, each property

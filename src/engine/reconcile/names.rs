@@ -10,8 +10,8 @@ use super::{Apply, Hold, Step, Waits, facets};
 use crate::engine::{Activity, Member, Source, Target, TreeView};
 use crate::model::{Departure, Name, NodeId, Place, Push, Reason};
 
-/// The longest chain of nodes, each wanting the next one's name, that is followed. Longer ones settle from their end, link by link.
-const CHAIN_MAX: usize = 64;
+/// The most nodes that are looked at for a circle of waiting.
+const CIRCLE_MAX: usize = 64;
 /// Folders are not nested deeper than this; a walk up that goes on is a fault in the trees and ends.
 const DEPTH_MAX: usize = 4_096;
 
@@ -25,7 +25,7 @@ pub(super) enum Side {
 /// What stands in the way of a node that wants a place.
 enum Obstacle {
     Nothing,
-    /// It leaves by itself.
+    /// It leaves by itself, or says why it cannot.
     Leaving(NodeId),
     /// It stays.
     Staying(Member),
@@ -79,9 +79,10 @@ pub(super) fn wait_or_step_aside<V: TreeView>(view: &V, side: Side, node: NodeId
     })
 }
 
-/// Whether `folder` lies beneath `node`, or is it.
-pub(super) fn is_beneath<V: TreeView>(view: &V, folder: NodeId, node: NodeId, side: Side) -> Result<bool, V::Error> {
-    Ok(path_to(view, folder, node, side)?.is_some())
+/// What a node does whose new folder still lies beneath it: wait for whoever on the way is to get out, or step aside for it.
+pub(super) fn wait_for_exit<V: TreeView>(view: &V, side: Side, node: NodeId, path: &[Member]) -> Result<Step, V::Error> {
+    let leaves = path.iter().find(|step| wanted(view, step, side).is_some());
+    wait_or_step_aside(view, side, node, leaves.or(path.first()).map_or(node, |step| step.node))
 }
 
 /// The nodes from `folder` up to just below `node`, if it lies beneath it.
@@ -116,29 +117,18 @@ fn holder<V: TreeView>(view: &V, side: Side, place: &Place, node: NodeId) -> Res
 
 fn obstacle<V: TreeView>(view: &V, side: Side, node: NodeId, place: &Place) -> Result<Obstacle, V::Error> {
     let Some(first) = holder(view, side, place, node)? else { return Ok(Obstacle::Nothing) };
-    let mut chain = vec![node, first.node];
-    let mut at = first.clone();
-    loop {
-        let wanted = match intent(view, &at, side) {
-            _ if at.activity != Activity::Idle => return Ok(Obstacle::Leaving(first.node)),
-            Intent::Leave => return Ok(Obstacle::Leaving(first.node)),
-            Intent::Stay => return Ok(Obstacle::Staying(first)),
-            Intent::Move(wanted) => wanted,
-        };
-        let Some(next) = holder(view, side, &wanted, at.node)? else { return Ok(Obstacle::Leaving(first.node)) };
-        if chain.contains(&next.node) || chain.len() >= CHAIN_MAX {
-            return Ok(Obstacle::Leaving(first.node));
-        }
-        chain.push(next.node);
-        at = next;
-    }
+    Ok(match intent(view, &first, side) {
+        _ if first.activity != Activity::Idle => Obstacle::Leaving(first.node),
+        Intent::Leave | Intent::Move(_) => Obstacle::Leaving(first.node),
+        Intent::Stay => Obstacle::Staying(first),
+    })
 }
 
 /// Whether somebody waits for the name that `node` has, and `node`, over whatever number of others, for that one.
 fn is_waited_for_in_a_circle<V: TreeView>(view: &V, side: Side, node: NodeId) -> Result<bool, V::Error> {
     let (mut stack, mut seen) = (vec![node], BTreeSet::new());
     while let Some(at) = stack.pop() {
-        if !seen.insert(at) || seen.len() > CHAIN_MAX {
+        if !seen.insert(at) || seen.len() > CIRCLE_MAX {
             continue;
         }
         let Some(member) = view.member(at)? else { continue };

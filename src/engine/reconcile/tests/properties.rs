@@ -53,17 +53,6 @@ fn seed() -> impl Strategy<Value = Seed> {
     (0..4_u8, 0..5_u8, kind()).prop_map(|(folder, name, kind)| Seed { folder, name, kind })
 }
 
-pub(super) fn options() -> Vec<SetOptions> {
-    let all = [false, true].into_iter().flat_map(|lock_source| {
-        [(false, false), (true, false), (true, true)].map(|(delete_on_cloud, delete_source)| SetOptions {
-            lock_source,
-            delete_on_cloud,
-            delete_source,
-        })
-    });
-    all.collect()
-}
-
 fn act() -> impl Strategy<Value = Act> {
     let (node, folder, name, content) = (0..9_u8, 0..5_u8, 0..5_u8, 0..6_u8);
     prop_oneof![
@@ -94,9 +83,8 @@ fn deed() -> impl Strategy<Value = Deed> {
 
 fn case(deeds: impl Strategy<Value = Vec<Deed>>) -> impl Strategy<Value = Case> {
     let forgets = prop_oneof![9 => Just(false), 1 => Just(true)];
-    (proptest::collection::vec(seed(), 0..8), deeds, select(options()), any::<u64>(), any::<u64>(), forgets).prop_map(
-        |(seeds, deeds, options, ids, order, forgets)| Case { seeds, deeds, options, ids, order, forgets },
-    )
+    (proptest::collection::vec(seed(), 0..8), deeds, select(super::options()), any::<u64>(), any::<u64>(), forgets)
+        .prop_map(|(seeds, deeds, options, ids, order, forgets)| Case { seeds, deeds, options, ids, order, forgets })
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {

@@ -154,6 +154,13 @@ impl Agent {
         }
     }
 
+    /// Writes down for what is in a folder that left the set that it left as well.
+    pub(in super::super) fn pass_absence_on(&mut self, folder: NodeId) {
+        for child in self.children(folder, Row::target_place).collect::<Vec<_>>() {
+            self.inherit_absence(child);
+        }
+    }
+
     /// Gives the source side of a member to the node that the target has in its place.
     pub(in super::super) fn adopt(&mut self, ours: NodeId, theirs: NodeId) {
         let Some(mine) = self.rows.get(&ours).cloned() else { return };

@@ -94,6 +94,7 @@ impl World {
         for row in self.agent.rows.values().filter(|row| !row.retry) {
             match self.next_step(row.member.node) {
                 Some(Step::Rest) => assert_eq!(row.waits, None, "a hold is over, and nobody noticed: {row:#?}"),
+                Some(Step::Hold(hold)) if hold.reason == Some(Reason::NameClash) => assert_eq!(row.reason, hold.reason, "{row:#?}"),
                 Some(Step::Hold(hold)) => {
                     assert_eq!((&row.waits, row.reason), (&Some(hold.waits), hold.reason), "a hold changed, and nobody noticed: {row:#?}");
                 }
@@ -119,19 +120,23 @@ impl World {
         self.agent.rows.values().filter_map(|row| row.reason).map(Reason::code).collect()
     }
 
-    /// A person takes away the cause of each clash, by renaming at the source or else in the cloud; returns whether there was any.
+    /// A person takes away the cause of each clash, by renaming who holds the name, or else who wants it; returns whether there was any.
     pub(in super::super) fn free_names(&mut self, attempt: usize) -> bool {
         let clashing: Vec<_> = self.agent.rows.values().filter(|row| row.reason == Some(Reason::NameClash)).cloned().collect();
         for (number, row) in clashing.iter().enumerate() {
             let fresh = super::facts::name(&format!("free {attempt} {number}"));
-            match (row.key, &row.member.target) {
+            let renamed = match &row.waits {
+                Some(Waits::Node(holder)) => &self.agent.rows[holder].clone(),
+                _ => row,
+            };
+            match (renamed.key, &renamed.member.target) {
                 (Some(key), _) => {
                     let parent = self.disk.items[&key].parent;
                     self.disk.rename(key, parent, &fresh).unwrap();
                 }
                 (None, Target::Present(target)) => {
                     let place = Place { parent: target.state.place.parent, name: fresh };
-                    self.cloud.edit(row.member.node, super::cloud::Edit { place: Some(place), ..Default::default() }, false).unwrap();
+                    self.cloud.edit(target.node, super::cloud::Edit { place: Some(place), ..Default::default() }, false).unwrap();
                 }
                 (None, _) => panic!("a clash of nothing: {row:#?}"),
             }

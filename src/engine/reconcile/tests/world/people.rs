@@ -272,10 +272,12 @@ impl World {
     }
 
     fn request(&mut self) -> Option<()> {
-        let gone = |row: &&super::agent::Row| row.member.source_node().is_some() && matches!(row.member.target, crate::engine::Target::Absent(_));
+        let gone =
+            |row: &&super::agent::Row| row.member.source_node().is_some() && matches!(row.member.target, crate::engine::Target::Absent(_));
         let gone: Vec<_> = self.agent.rows.values().filter(gone).map(|row| row.member.node).collect();
         for node in gone {
             if self.agent.rows[&node].member.activity == crate::engine::Activity::Idle {
+                self.agent.pass_absence_on(node);
                 let anew = self.mint();
                 self.agent.adopt(node, anew);
             }
