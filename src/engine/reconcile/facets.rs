@@ -1,6 +1,6 @@
 //! Nodes that are on both sides: merging content, place and properties.
 
-use super::{Apply, Hold, Step, Waits, existence, names};
+use super::{Apply, Hold, Step, existence, names};
 use crate::engine::{Member, Source, SourceNode, TreeView};
 use crate::model::{ContentRef, NodeState, Place, Properties, Property, PropertyChange, Push, TargetNode, Value};
 
@@ -153,7 +153,7 @@ fn property_change(property: Property, source: &SourceNode, target: &TargetNode)
 }
 
 /// Merges folder and name apart; where both sides changed the same one, the target's.
-fn merge_places(base: Option<&Place>, source: &Place, target: &Place) -> Place {
+pub(super) fn merge_places(base: Option<&Place>, source: &Place, target: &Place) -> Place {
     let Some(base) = base else { return target.clone() };
     Place {
         parent: if target.parent == base.parent { source.parent } else { target.parent },

@@ -178,11 +178,11 @@ fn intent<V: TreeView>(view: &V, member: &Member, side: Side) -> Intent {
     match (&member.source, &member.target, side) {
         (Source::Present(source), Target::Present(target), _) => {
             let (here, there) = (&source.state.place, &target.state.place);
-            let locked = view.options().lock_source;
-            let target_moved = *there != base.place || locked;
+            let is_locked = view.options().lock_source;
+            let wanted = if is_locked { there.clone() } else { facets::merge_places(Some(&base.place), here, there) };
             match side {
-                Side::Target if *here != base.place && !target_moved => Intent::Move(here.clone()),
-                Side::Source if here != there && target_moved => Intent::Move(there.clone()),
+                Side::Source if wanted != *here => Intent::Move(wanted),
+                Side::Target if wanted == *here && here != there => Intent::Move(wanted),
                 Side::Source | Side::Target => Intent::Stay,
             }
         }
