@@ -85,7 +85,7 @@ enum Takes {
 const OPEN_SERVICES: [&str; 3] =
     ["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
 
-const TABLE: [(&str, Takes); 50] = {
+const TABLE: [(&str, Takes); 51] = {
     use Need::{Inspect, Manage, Read, Write};
     use Takes::{Account, AccountOrAgent, Agent, Anybody, Operator};
     [

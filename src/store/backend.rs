@@ -49,7 +49,7 @@ where
     E: Send + 'static,
     F: FnMut(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
 {
-    pub(crate) fn new(body: F) -> (Box<dyn Job>, oneshot::Receiver<Answer<T, E>>) {
+    pub(crate) fn queued(body: F) -> (Box<dyn Job>, oneshot::Receiver<Answer<T, E>>) {
         let (reply, answer) = oneshot::channel();
         (Box::new(Self { body, returned: None, reply }), answer)
     }

@@ -40,7 +40,7 @@ struct FormatRow {
 /// Brings a store to the format after the last of `steps`, and an empty one there at once. `process` runs and answers a job.
 pub(crate) fn migrate(process: impl Fn(Box<dyn Job>), steps: &'static [Step]) -> Result<(), MigrateError> {
     loop {
-        let (job, mut answer) = Call::new(move |transaction: &mut Transaction<'_>| advance(transaction, steps));
+        let (job, mut answer) = Call::queued(move |transaction: &mut Transaction<'_>| advance(transaction, steps));
         process(job);
         match answer.try_recv() {
             Ok(Ok(true)) => {}

@@ -91,7 +91,7 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (job, answer) = Call::new(body);
+        let (job, answer) = Call::queued(body);
         self.backend.submit(job).await;
         answer.await.unwrap_or(Err(TransactError::Unknown(StoreError::Closed)))
     }

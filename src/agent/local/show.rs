@@ -33,7 +33,7 @@ pub(super) fn direct_members(context: &Context, set: SetId) -> Result<Vec<Member
 
 /// Returns where the direct members of a set are.
 pub(super) fn direct_paths(local: &Local, set: SetId) -> Result<Vec<PathBuf>, StoreError> {
-    Ok(direct_members(&local.context, set)?.iter().map(|row| path_of(local, set, row)).collect::<Result<Vec<_>, _>>()?)
+    direct_members(&local.context, set)?.iter().map(|row| path_of(local, set, row)).collect()
 }
 
 /// Returns where a member is, or was, or would be.

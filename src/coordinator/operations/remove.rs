@@ -73,7 +73,7 @@ impl Task<'_> {
         let lineage = self.read(tx, self.operation.node)?.ok_or(Refusal::Missing)?;
         let in_set = lineage.membership(tx)?.is_some_and(|membership| membership.set == self.set());
         let is_direct = matches!(lineage.node.marker, Some(Marker::DirectMember { set, .. }) if set == self.set());
-        if !in_set && !(is_direct && lineage.in_trash) {
+        if !(in_set || is_direct && lineage.in_trash) {
             return Err(Refusal::Missing.into());
         }
         let mut writer = self.writer(tx)?;

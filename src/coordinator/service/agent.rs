@@ -87,7 +87,8 @@ impl pb::agent_service_server::AgentService for Service {
             let (network, _) = networks::administered(tx, caller.account, &network)?;
             agents::readmit(tx, network, &agent)
         });
-        tracing::info!(agent = %readmitted.await?, by = %caller.account, "agent readmitted");
+        let agent = readmitted.await?;
+        tracing::info!(%agent, by = %caller.account, "agent readmitted");
         Ok(Response::new(pb::ReadmitAgentResponse {}))
     }
 }

@@ -145,7 +145,7 @@ type Answer = oneshot::Receiver<Result<u64, TransactError<StoreError>>>;
 
 /// Adds `amount` to the number under 0, unless the sum is above `limit`.
 fn add(amount: u64, limit: u64) -> (Box<dyn Job>, Answer) {
-    Call::new(move |transaction: &mut Transaction<'_>| {
+    Call::queued(move |transaction: &mut Transaction<'_>| {
         let sum = transaction.get::<Number>(&0)?.unwrap_or(0) + amount;
         transaction.put::<Number>(&0, &sum)?;
         if sum > limit { Err(StoreError::Injected) } else { Ok(sum) }
