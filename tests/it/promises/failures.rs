@@ -7,6 +7,28 @@ use crate::support::{Person, World, options, tree};
 const SYNCED: Option<(MemberState, Reason)> = Some((MemberState::Synced, Reason::Unspecified));
 const BOB: &str = "bob@example.com";
 
+#[tokio::test(flavor = "multi_thread")]
+async fn s_e01_what_cannot_be_synced_is_reported_with_its_reason() {
+    let world = World::start().await;
+    world.source.write("Plans/fine.txt", "fine");
+    world.source.write("Plans/what?.txt", "no such name there");
+    std::os::unix::fs::symlink("fine.txt", world.source.path("Plans/link")).unwrap();
+    let set = world.sync(&["Plans"], "acme/team", options()).await;
+    assert_eq!(world.ada.tree("acme/team/Plans").await, tree(&[("fine.txt", "fine")]));
+    let mut excluded = world.agent.excluded(&set).await;
+    excluded.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let expected = [
+        ("Plans/link".to_owned(), (MemberState::Excluded, Reason::UnsupportedType)),
+        ("Plans/what?.txt".to_owned(), (MemberState::Failed, Reason::NameNotAllowed)),
+    ];
+    assert_eq!(excluded, expected, "{}", world.dump().await);
+    assert_eq!(world.agent.state(false, false).await.unwrap().excluded_count, 2);
+    world.source.rename("Plans/what?.txt", "Plans/what.txt");
+    world.settle().await;
+    assert_eq!(world.ada.read("acme/team/Plans/what.txt").await.unwrap(), "no such name there");
+    assert_eq!(world.agent.excluded(&set).await.len(), 1);
+}
+
 /// What happens to Bob or to his sync set.
 enum Event {
     Role(Role),
@@ -118,6 +140,7 @@ async fn s_e05_refusals_say_what_is_concerned_and_what_to_do() {
         (world.ada.mkdir("acme/team/Plans").await.unwrap_err(), "NAME_CLASH", "Plans"),
         (world.ada.rm("acme/team/none").await.unwrap_err(), "NOT_FOUND", "none"),
         (world.ada.mkdir("acme/team/what?").await.unwrap_err(), "INVALID_ARGUMENT", "name"),
+        (world.agent.request_sync("none.txt").await.unwrap_err(), "NOT_FOUND", "none.txt"),
     ] {
         assert_eq!(refused.reason, reason, "{refused:?}");
         assert!(refused.message.contains(concerned), "{concerned}: {refused:?}");

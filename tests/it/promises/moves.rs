@@ -1,5 +1,7 @@
 //! Renames, moves and copies: a node stays the node it is.
 
+use std::fs;
+
 use skybridge::wire::pb::{MemberState, Reason, SyncOptions};
 use tonic::Code;
 
@@ -95,6 +97,38 @@ async fn s_b15_a_direct_member_is_paired_wherever_it_is_in_its_library() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn s_b15_a_direct_member_that_leaves_its_library_is_unsynced_with_both_copies() {
+    let world = World::with(|config| {
+        let other = config.data.with_file_name("other");
+        fs::create_dir(&other).unwrap();
+        config.sites.insert("other".to_owned(), other);
+    })
+    .await;
+    let other = world.source.path("").with_file_name("other").join("a.txt");
+    world.source.write("a.txt", "a");
+    world.source.write("b.txt", "b");
+    world.sync(&["a.txt", "b.txt"], "acme/team", options()).await;
+    fs::rename(world.source.path("a.txt"), &other).unwrap();
+    let gone = async || (!world.agent.members().await.iter().any(|(path, _)| path.ends_with("a.txt"))).then_some(());
+    world.until("it is no member any more", gone).await;
+    let node = world.ada.node("acme/team/a.txt").await.unwrap();
+    assert_eq!(node.set_id, "", "it is in no set any more");
+    world.ada.write("acme/team/a.txt", "theirs").await.unwrap();
+    fs::write(&other, "ours").unwrap();
+    world.settle().await;
+    assert_eq!(world.source.tree(""), tree(&[("b.txt", "b")]), "it does not come back: {}", world.dump().await);
+    assert_eq!(world.ada.read("acme/team/a.txt").await.unwrap(), "theirs");
+    assert_eq!(world.agent.is("b.txt").await, SYNCED);
+
+    world.ada.create_site("acme", "cloud").await.unwrap();
+    world.ada.mv("acme/team/b.txt", "acme/cloud/b.txt").await.unwrap();
+    world.settle().await;
+    world.ada.write("acme/cloud/b.txt", "theirs").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.source.read("b.txt"), "b", "{}", world.dump().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn s_b16_what_moves_in_is_added_and_what_moves_out_leaves() {
     let world = World::start().await;
     for path in ["Plans/a.txt", "Plans/b.txt", "Plans/sub/c.txt", "outside.txt"] {
@@ -132,6 +166,29 @@ async fn s_b16_s_d02_nothing_is_moved_out_in_the_cloud_where_nothing_may_be_dele
     let refused = world.ada.mv("acme/team/Plans/a.txt", "acme/team/a.txt").await.unwrap_err();
     assert_eq!(refused.code, Code::FailedPrecondition, "{refused:?}");
     assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("a.txt", "a")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_b17_from_one_set_to_another_is_one_move() {
+    let world = World::start().await;
+    world.source.write("Plans/sub/a.txt", "one");
+    world.source.write("Done/b.txt", "b");
+    world.sync(&["Plans"], "acme/team", options()).await;
+    let done = world.sync(&["Done"], "acme/team", options()).await;
+    world.source.write("Plans/sub/a.txt", "two");
+    world.settle().await;
+    let node = world.ada.node("acme/team/Plans/sub/a.txt").await.unwrap();
+    world.source.rename("Plans/sub", "Done/sub");
+    world.settle().await;
+    let moved = world.ada.node("acme/team/Done/sub/a.txt").await.unwrap_or_default();
+    assert_eq!((moved.node_id, moved.version, moved.set_id), (node.node_id.clone(), 2, done), "{}", world.dump().await);
+    assert_eq!(world.ada.trashed().await, [""; 0]);
+
+    world.ada.mv("acme/team/Done/sub", "acme/team/Plans/back").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("back/", ""), ("back/a.txt", "two")]));
+    assert_eq!(world.same("Done", "acme/team/Done").await, tree(&[("b.txt", "b")]));
+    assert_eq!(world.ada.id("acme/team/Plans/back/a.txt").await, node.node_id);
 }
 
 #[tokio::test(flavor = "multi_thread")]

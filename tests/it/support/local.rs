@@ -128,6 +128,13 @@ impl Local {
         }
     }
 
+    /// Returns what lies in the synced folders of a set and cannot be synced, with its path.
+    pub(crate) async fn excluded(&self, set: &str) -> Vec<(String, (pb::MemberState, pb::Reason))> {
+        let request = pb::ListExcludedItemsRequest { set_id: set.to_owned(), page_size: 1_000, ..pb::ListExcludedItemsRequest::default() };
+        let items = self.client.clone().list_excluded_items(request).await.expect("items are listed").into_inner().items;
+        items.into_iter().map(|item| (self.relative(&item.path), (item.state(), item.reason()))).collect()
+    }
+
     /// Returns the member at a path.
     pub(crate) async fn member(&self, relative: &str) -> Option<Member> {
         self.members().await.into_iter().find(|(path, _)| path == relative).map(|(_, member)| member)
