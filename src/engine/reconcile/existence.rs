@@ -64,6 +64,9 @@ pub(super) fn gone_at_target<V: TreeView>(view: &V, member: &Member, source: &So
         return Ok(Hold::because(Reason::DeletedOnCloud, "", Waits::Itself));
     }
     if view.has_source_children(member.node)? {
+        if !member.aside && names::is_wanted_from_within(view, member.node, &source.state.place)? {
+            return Ok(Step::Apply(Apply::StepAside));
+        }
         // Whatever is in it goes first; each child's end wakes its folder.
         return Ok(Hold::because(Reason::DeletedOnCloud, "", Waits::Itself));
     }
@@ -130,7 +133,7 @@ fn survivor_within<V: TreeView>(view: &V, member: &Member, base: &NodeState) -> 
             return create_at_source(view, member, &again(base)).map(Some);
         }
         if matches!(child.source, Source::Present(_) | Source::Unknown) || child.activity != Activity::Idle {
-            return Ok(Some(Hold::turn(Waits::Node(node))));
+            return names::wait_or_step_aside(view, names::Side::Target, member.node, node).map(Some);
         }
         let Target::Present(target) = &child.target else { continue };
         if child.base.as_ref() != Some(&target.state) {

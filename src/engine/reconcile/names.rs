@@ -73,10 +73,18 @@ pub(super) fn free_place<V: TreeView>(view: &V, side: Side, node: NodeId, place:
 /// What a node does that cannot have its place before `other` changed: wait, unless `other` in turn waits for the name that the node has.
 pub(super) fn wait_or_step_aside<V: TreeView>(view: &V, side: Side, node: NodeId, other: NodeId) -> Result<Step, V::Error> {
     Ok(match side {
-        _ if !is_waited_for_in_a_circle(view, side, node)? => Hold::turn(Waits::Node(other)),
+        _ if !is_waited_for_in_a_circle(view, side, node, other)? => Hold::turn(Waits::Node(other)),
         Side::Source => Step::Apply(Apply::StepAside),
         Side::Target => aside_at_target(view, node)?,
     })
+}
+
+/// Whether the cloud gave the name of a folder, which is to be deleted at the source, to something that is still in it there.
+pub(super) fn is_wanted_from_within<V: TreeView>(view: &V, folder: NodeId, place: &Place) -> Result<bool, V::Error> {
+    match holder(view, Side::Target, place, folder)? {
+        Some(heir) => Ok(path_to(view, heir.node, folder, Side::Source)?.is_some()),
+        None => Ok(false),
+    }
 }
 
 /// What a node does whose new folder still lies beneath it: wait for whoever on the way is to get out, or step aside for it.
@@ -124,9 +132,9 @@ fn obstacle<V: TreeView>(view: &V, side: Side, node: NodeId, place: &Place) -> R
     })
 }
 
-/// Whether somebody waits for the name that `node` has, and `node`, over whatever number of others, for that one.
-fn is_waited_for_in_a_circle<V: TreeView>(view: &V, side: Side, node: NodeId) -> Result<bool, V::Error> {
-    let (mut stack, mut seen) = (vec![node], BTreeSet::new());
+/// Whether somebody waits for the name that `node` has, and `node`, which waits for `other`, over whatever number of others for that one.
+fn is_waited_for_in_a_circle<V: TreeView>(view: &V, side: Side, node: NodeId, other: NodeId) -> Result<bool, V::Error> {
+    let (mut stack, mut seen) = (vec![node, other], BTreeSet::new());
     while let Some(at) = stack.pop() {
         if !seen.insert(at) || seen.len() > CIRCLE_MAX {
             continue;

@@ -7,6 +7,7 @@
 //! | a folder was deleted here while the cloud moved something into it: each waited for the other | `s_d11_…moved_into…` |
 //! | a folder that may not be deleted in the cloud was released with what had changed in it | `s_d11_…released…` |
 //! | a folder that changes roles in the cloud is renamed here: it wanted a name that nobody saw it want | `edge_m10_…renamed_here` |
+//! | a file took the name of its folder, which was deleted: each waited for the other | `s_b19_a_file_takes_…` |
 //! | one of two that swapped names could not be read: the other kept a name of ours in the cloud | `s_b19_…cannot_be_read` |
 
 use super::properties::Case;
@@ -81,6 +82,14 @@ fn s_b19_edge_m04_swaps_and_rotations_come_out_right_on_either_side() {
         check(&[file(0, 0), file(0, 1), file(0, 2)], &[side(Act::Swap(1, 2)), side(Act::Swap(2, 3))], |_| true);
         check(&[dir(0, 0), dir(0, 1), file(1, 0)], &[side(Act::Swap(1, 2))], |_| true);
     }
+}
+
+#[test]
+fn s_b19_a_file_takes_the_name_of_its_folder_that_is_deleted() {
+    check(&[dir(0, 3), file(1, 0)], &[here(Act::Move(2, 0)), here(Act::Delete(1))], |set| set.delete_on_cloud && !set.lock_source);
+    check(&[dir(0, 0), file(1, 3)], &[there(Act::Rename(1, 1)), there(Act::MoveAs(2, 0, 0)), there(Act::Delete(1))], |set| {
+        set.delete_source || !set.delete_on_cloud
+    });
 }
 
 #[test]

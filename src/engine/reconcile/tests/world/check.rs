@@ -133,6 +133,7 @@ impl World {
                 (Some(key), _) => {
                     let parent = self.disk.items[&key].parent;
                     self.disk.rename(key, parent, &fresh).unwrap();
+                    self.disk.items.entry(key).and_modify(|item| item.problem = None);
                 }
                 (None, Target::Present(target)) => {
                     let place = Place { parent: target.state.place.parent, name: fresh };
