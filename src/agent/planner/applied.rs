@@ -63,12 +63,12 @@ fn there(row: &mut MemberRow, order: &Order, source: &SourceRow, state: &NodeSta
     row.status.success_millis = Some(now_millis);
     row.status.failures = 0;
     if let Some(target) = &order.target {
-        move_base(row, &order.apply, target);
+        move_base(row, &order.apply, target, state);
     }
 }
 
-/// Base becomes the target's in the facets that were applied.
-fn move_base(row: &mut MemberRow, apply: &Apply, target: &NodeState) {
+/// Base becomes the target's in the facets that were applied: a move can fail after the content was placed.
+fn move_base(row: &mut MemberRow, apply: &Apply, target: &NodeState, done: &NodeState) {
     match apply {
         Apply::Create(state) => row.member.base = Some(state.clone()),
         Apply::Update { content, place, properties, .. } => {
@@ -77,7 +77,7 @@ fn move_base(row: &mut MemberRow, apply: &Apply, target: &NodeState) {
             if content.is_some() {
                 base.content = target.content;
             }
-            if place.is_some() {
+            if place.as_ref() == Some(&done.place) {
                 base.place.clone_from(&target.place);
             }
             for (property, _) in properties {

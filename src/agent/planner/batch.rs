@@ -150,11 +150,12 @@ impl Run<'_> {
     /// Nothing is left of it; a folder stays known until nothing in it is.
     fn forget(&self, tx: &mut Transaction<'_>, row: &MemberRow) -> Result<(), StoreError> {
         let node = Some(row.member.node);
-        if members::at_source(tx, self.set, node)?.is_empty() && members::at_target(tx, self.set, node)?.is_empty() {
+        let within = members::at_source(tx, self.set, node)?.into_iter().chain(members::at_target(tx, self.set, node)?).next();
+        let Some(within) = within else {
             return members::save(tx, self.set, Some(row), None);
-        }
+        };
         let mut held = row.clone();
-        hold_row(&mut held, Hold { reason: None, detail: String::new(), waits: Waits::Itself });
+        hold_row(&mut held, Hold { reason: None, detail: String::new(), waits: Waits::Node(within) });
         members::save(tx, self.set, Some(row), Some(&held))?;
         tx.delete::<Dirty>(&(self.set, row.member.node))
     }

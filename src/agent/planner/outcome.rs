@@ -187,15 +187,19 @@ fn explain(row: &mut MemberRow, operation: &Operation, refusal: &Refusal) {
             row.waits = Some(Waits::Itself);
             status::fail(row, *reason, detail.clone());
         }
-        Refusal::NameTaken { .. } => {
-            if let Some(place) = wanted_place(row, operation) {
-                row.waits = Some(Waits::Name(place.parent, place.name.folded()));
-                status::fail(row, Reason::NameClash, format!("The name {:?} is taken in the cloud.", place.name));
-            }
-        }
+        // A pairing is offered for a name that is taken: what has it is not equal.
+        Refusal::Stale if matches!(operation.push, Push::Pair { .. }) => clash(row, operation),
+        Refusal::NameTaken { .. } => clash(row, operation),
         Refusal::Stale | Refusal::Missing | Refusal::NotEmpty | Refusal::IdInUse | Refusal::ContentMissing => {
             row.waits = Some(Waits::Itself)
         }
+    }
+}
+
+fn clash(row: &mut MemberRow, operation: &Operation) {
+    if let Some(place) = wanted_place(row, operation) {
+        row.waits = Some(Waits::Name(place.parent, place.name.folded()));
+        status::fail(row, Reason::NameClash, format!("The name {:?} is taken in the cloud.", place.name));
     }
 }
 

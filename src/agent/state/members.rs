@@ -103,26 +103,36 @@ pub fn save(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, af
     }
     save_wait(tx, set, node, before, after)?;
     save_status(tx, set, node, before, after)?;
+    wake_left_folders(tx, set, before, after)?;
     match after {
         Some(row) => tx.put::<Members>(&(set, node), row),
         None => {
             tx.delete::<Dirty>(&(set, node))?;
-            tx.delete::<Members>(&(set, node))?;
-            wake_parent(tx, set, before)
+            tx.delete::<Members>(&(set, node))
         }
     }
 }
 
-/// A folder that is gone is forgotten only after what was in it.
-fn wake_parent(tx: &mut Transaction<'_>, set: SetId, removed: Option<&MemberRow>) -> Result<(), StoreError> {
-    let Some(member) = removed.map(|row| &row.member) else { return Ok(()) };
-    let states = [member.source_node().map(|source| &source.state), member.target_node().map(|target| &target.state), member.base.as_ref()];
-    for parent in states.into_iter().flatten().filter_map(|state| state.place.parent).collect::<BTreeSet<_>>() {
-        if tx.exists::<Members>(&(set, parent))? {
-            mark_dirty(tx, set, parent)?;
+/// A folder that is gone is removed, or forgotten, only after what was in it has left.
+fn wake_left_folders(
+    tx: &mut Transaction<'_>,
+    set: SetId,
+    before: Option<&MemberRow>,
+    after: Option<&MemberRow>,
+) -> Result<(), StoreError> {
+    for folder in folders(before).difference(&folders(after)) {
+        if tx.exists::<Members>(&(set, *folder))? {
+            mark_dirty(tx, set, *folder)?;
         }
     }
     Ok(())
+}
+
+/// The folders that a member is in, in any of the three trees.
+fn folders(row: Option<&MemberRow>) -> BTreeSet<NodeId> {
+    let Some(member) = row.map(|row| &row.member) else { return BTreeSet::new() };
+    let states = [member.source_node().map(|source| &source.state), member.target_node().map(|target| &target.state), member.base.as_ref()];
+    states.into_iter().flatten().filter_map(|state| state.place.parent).collect()
 }
 
 /// Marks a member to be planned.
