@@ -88,7 +88,7 @@ fn encode(item: &OddItem) -> String {
 
 fn decode(token: &str) -> Result<(Parent, Vec<u8>), Fault> {
     let wrong = || Fault::invalid("page_token", "this is no token of an earlier page");
-    if !token.is_ascii() || token.len() % 2 != 0 {
+    if !token.is_ascii() || !token.len().is_multiple_of(2) {
         return Err(wrong());
     }
     let digits = (0..token.len()).step_by(2).map(|at| u8::from_str_radix(&token[at..at + 2], 16));

@@ -175,7 +175,7 @@ impl World {
                 }
                 Refusal::Because(reason, _) => row.reason = Some(*reason),
                 Refusal::NotEmpty => row.member.shallow = true,
-                Refusal::Stale | Refusal::Missing | Refusal::ContentMissing => {}
+                Refusal::Stale | Refusal::Missing | Refusal::ContentMissing | Refusal::IdInUse => {}
             }
             row.retry = *refusal != Refusal::NotEmpty;
         });
