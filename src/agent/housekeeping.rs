@@ -165,7 +165,11 @@ mod tests {
         for seed in 0_u8..3 {
             let bytes: Vec<u8> = (0..400_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8 ^ seed).collect();
             let mut blobs = Vec::new();
-            let content = split(&bytes[..], ChunkerParameters::DEFAULT, |blob| Ok::<_, std::io::Error>(blobs.push(blob))).unwrap();
+            let keep = |blob| {
+                blobs.push(blob);
+                Ok::<_, std::io::Error>(())
+            };
+            let content = split(&bytes[..], ChunkerParameters::DEFAULT, keep).unwrap();
             assert!(content.height > 0);
             context.depot.keep(AGENT_SCOPE, blobs).await.unwrap();
             roots.push(content);

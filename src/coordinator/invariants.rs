@@ -87,7 +87,7 @@ impl Play {
         let mut members = if in_force { self.world.members(set, None) } else { Vec::new() };
         members.retain(|member| !folders || member.state.kind == Kind::Folder);
         match members.len() {
-            count if count > 0 && number % 5 > 0 => members[number / 5 % count].node,
+            count if count > 0 && !number.is_multiple_of(5) => members[number / 5 % count].node,
             _ => self.pick(number, folders),
         }
     }

@@ -1,4 +1,5 @@
 //! The one integration test binary.
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail as a test does")]
 
 mod command_line;
 mod promises;

@@ -94,9 +94,9 @@ fn s_a14_edge_c03_what_is_equal_there_is_adopted_and_what_differs_clashes() {
 fn s_d06_a_delete_here_deletes_there_or_releases() {
     let was = document(None, "a", 1);
     let deleted = member(id(1), Some(&was), Source::Absent, there(id(1), &was));
-    let Step::Push(Push::Delete { through }) = step(&[deleted.clone()]) else { panic!("not deleted") };
+    let Step::Push(Push::Delete { through }) = step(std::slice::from_ref(&deleted)) else { panic!("not deleted") };
     assert_eq!(through.get(), 7, "only what was known is deleted");
-    assert_eq!(Do::of(&step_of(&[deleted.clone()], MAY_NOT_DELETE)), Do::Release);
+    assert_eq!(Do::of(&step_of(std::slice::from_ref(&deleted), MAY_NOT_DELETE)), Do::Release);
     assert_eq!(Do::of(&step_of(&[deleted], LOCKED)), Do::MakeHere, "a delete that gets past the lock is taken back");
 }
 
@@ -104,7 +104,7 @@ fn s_d06_a_delete_here_deletes_there_or_releases() {
 fn s_d03_s_d05_a_delete_there_leaves_the_source_unless_it_follows() {
     let was = document(None, "a", 1);
     let deleted = member(id(1), Some(&was), here(&was), Target::Absent(Departure::Deleted));
-    assert_eq!(Do::of(&step(&[deleted.clone()])), Do::Hold(Reason::DeletedOnCloud));
+    assert_eq!(Do::of(&step(std::slice::from_ref(&deleted))), Do::Hold(Reason::DeletedOnCloud));
     assert_eq!(Do::of(&step_of(&[deleted], SOURCE_FOLLOWS)), Do::DeleteHere);
 }
 
@@ -114,8 +114,8 @@ fn s_d11_edge_x01_an_edit_survives_a_delete_that_did_not_see_it() {
     let edited_there = member(id(1), Some(&was), Source::Absent, there(id(1), &edited));
     let edited_here = member(id(1), Some(&was), here(&edited), Target::Absent(Departure::Deleted));
     for options in options() {
-        assert_eq!(Do::of(&step_of(&[edited_there.clone()], options)), Do::MakeHere, "{options:?}");
-        assert_eq!(Do::of(&step_of(&[edited_here.clone()], options)), Do::Hold(Reason::TargetNoLongerExists), "{options:?}");
+        assert_eq!(Do::of(&step_of(std::slice::from_ref(&edited_there), options)), Do::MakeHere, "{options:?}");
+        assert_eq!(Do::of(&step_of(std::slice::from_ref(&edited_here), options)), Do::Hold(Reason::TargetNoLongerExists), "{options:?}");
     }
 }
 
