@@ -17,6 +17,8 @@ use crate::wire::{field, pb};
 
 /// Members in one page.
 const PAGE_MAX: usize = 1_000;
+/// How many of the next retries are looked at for what is on its way.
+const RETRIES_SEEN: usize = 256;
 /// The deepest path that is shown.
 const DEPTH_MAX: usize = 4_096;
 
@@ -294,13 +296,18 @@ async fn settled(local: &Local) -> Result<(), Fault> {
 }
 
 fn is_at_rest(local: &Local) -> Result<bool, StoreError> {
-    use crate::agent::state::{Applying, Dirty, InFlight};
+    use crate::agent::state::{Applying, Dirty, InFlight, Retries};
     local.context.store.read(|read| {
         let sets = read.scan::<LocalSets>(&(), None, usize::MAX)?;
         let ready = sets.iter().all(|(_, set)| set.source_complete && set.target_complete);
         let idle = read.scan::<Dirty>(&(), None, 1)?.is_empty()
             && read.scan::<InFlight>(&(), None, 1)?.is_empty()
             && read.scan::<Applying>(&(), None, 1)?.is_empty();
-        Ok(ready && idle)
+        // What is tried again soon for no reason that concerns a person is on its way.
+        let mut due = read.scan::<Retries>(&(), None, RETRIES_SEEN)?.into_iter();
+        let on_its_way = due.try_fold(false, |found, ((_, set, node), ())| {
+            Ok::<_, StoreError>(found || members::load(read, set, node)?.is_some_and(|row| row.status.now.reason.is_none()))
+        })?;
+        Ok(ready && idle && !on_its_way)
     })
 }

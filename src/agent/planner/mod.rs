@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
@@ -34,7 +35,7 @@ pub use batch::begin_anew;
 const BATCH: usize = 512;
 /// Steps under way at most, on each side. Planning waits beyond this; what is dirty stays stored.
 const UNDER_WAY_MAX: usize = 4_096;
-/// The longest wait before retries by time are looked at.
+/// How often retries by time are looked at.
 const RETRY_TICK: Duration = Duration::from_millis(500);
 
 /// Something for the applier to do at the source.
@@ -105,6 +106,9 @@ pub struct Outlets {
 /// # Errors
 /// When the store fails for good.
 pub async fn run(context: Context, outlets: Outlets, cancel: CancellationToken) -> Result<(), StoreError> {
+    // It goes on ticking however often something else rings.
+    let mut retry = tokio::time::interval(RETRY_TICK);
+    retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let planned = plan_all(&context, &outlets).await?;
         if planned > 0 {
@@ -113,9 +117,9 @@ pub async fn run(context: Context, outlets: Outlets, cancel: CancellationToken) 
         tokio::select! {
             biased;
             () = cancel.cancelled() => return Ok(()),
+            _ = retry.tick() => wake_due(&context).await?,
             () = context.planner.notified() => {}
             () = outlets.under_way.fewer.notified() => {}
-            () = tokio::time::sleep(RETRY_TICK) => wake_due(&context).await?,
         }
     }
 }

@@ -152,16 +152,34 @@ fn refused(tx: &mut Transaction<'_>, pushed: &Pushed, refusal: &Refusal, world: 
         return members::save(tx, operation.set, Some(&before), Some(&row)).map(|()| Next::Ended);
     }
     explain(&mut row, operation, refusal);
+    // What the coordinator refused may not be what would be planned by now.
+    let plan_now = *refusal == Refusal::NotEmpty || !builds_on_current(&operation.push, &row.member.target);
     match refusal {
         Refusal::NotEmpty => row.member.shallow = true,
+        _ if plan_now => {}
         _ => status::retry(&mut row, world.now_millis(), world.draw()),
     }
     members::save(tx, operation.set, Some(&before), Some(&row))?;
-    if *refusal != Refusal::NotEmpty {
+    if !plan_now {
         // Planned again when its time comes, or as soon as something that it hangs on changes.
         tx.delete::<crate::agent::state::Dirty>(&(operation.set, pushed.member))?;
     }
     Ok(Next::Ended)
+}
+
+/// Whether a push names the state of the target that is known now. The journal can tell of a newer one while the push is under way.
+fn builds_on_current(push: &Push, target: &Target) -> bool {
+    match (push, target) {
+        (Push::Create(_) | Push::Pair { .. }, Target::Never) => true,
+        (Push::Update { content, place, properties }, Target::Present(TargetNode { revisions, .. })) => {
+            content.is_none_or(|(_, base)| base == revisions.content)
+                && place.as_ref().is_none_or(|(_, base)| *base == revisions.place)
+                && properties.iter().all(|change| change.base == revisions.property(change.property))
+        }
+        (Push::Delete { through }, Target::Present(TargetNode { revisions, .. })) => revisions.newest() <= *through,
+        (Push::Release, Target::Present(_) | Target::Absent(_)) => true,
+        _ => false,
+    }
 }
 
 /// A direct member whose name is taken in the target folder may be adopted there: a folder always, a document if it is equal, which the
