@@ -29,6 +29,7 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
     let mut rounds = 0_u32;
     loop {
         tokio::select! {
+            biased;
             () = cancel.cancelled() => return,
             _ = tick.tick() => {}
         }
