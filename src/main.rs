@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    skybridge::cli::main(std::env::args_os())
+    skybridge::cli::main()
 }

@@ -18,7 +18,7 @@ mod status;
 mod sync;
 mod text;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
@@ -72,9 +72,11 @@ enum Command {
 }
 
 /// Runs the program with the arguments of its process, and returns its exit code.
+///
+/// Not generic: else all of the program would be compiled once more where it is called.
 #[must_use]
-pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Nothing can be told when even this cannot be printed.

@@ -51,6 +51,7 @@ pub(crate) fn open_file(path: &Path, options: RedbOptions) -> Result<Store, Open
 }
 
 pub(crate) fn open_file_with(path: &Path, options: RedbOptions, steps: &'static [Step]) -> Result<Store, OpenError> {
+    make_if_missing(path, &options)?;
     let owned = path.to_owned();
     let engine = start(path, move || file(&owned), options, steps)?;
     Ok(Store::on(Threaded::start(engine).map_err(|source| OpenError::Io { path: path.to_owned(), source })?))
@@ -63,12 +64,31 @@ pub(crate) fn open_inline<S: StorageBackend>(
     start(Path::new("(storage)"), storage, options, STEPS).map(|engine| Store::on(Inline(engine)))
 }
 
-/// Opens the file, readable by nobody else: it holds password hashes and tokens. A new file's name is made durable.
+/// Makes an empty database under another name and gives it its own once it is whole: redb never again opens a file in whose making it was
+/// interrupted.
+fn make_if_missing(path: &Path, options: &RedbOptions) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Io { path: path.to_owned(), source };
+    if path.try_exists().map_err(failed)? {
+        return Ok(());
+    }
+    let unfinished = path.with_extension("new");
+    // A lock on it keeps two beginners apart; what one of them left behind when it was killed is begun anew.
+    let backend = file(&unfinished).map_err(failed)?;
+    backend.set_len(0).map_err(failed)?;
+    let made = redb::Builder::new().set_cache_size(options.cache_bytes).create_with_backend(backend);
+    drop(made.map_err(|error| open_error(path.to_owned(), error))?);
+    // Unlike a rename, a link never takes the place of what another beginner made meanwhile.
+    match std::fs::hard_link(&unfinished, path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+        Ok(()) | Err(_) => std::fs::remove_file(&unfinished).map_err(failed)?,
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+/// Opens the file, readable by nobody else: it holds password hashes and tokens.
 fn file(path: &Path) -> io::Result<FileBackend> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        File::open(folder)?.sync_all()?;
-    }
     FileBackend::new(file).map_err(io::Error::other)
 }
 

@@ -97,6 +97,19 @@ fn the_last_clone_can_be_dropped_by_the_writer_itself() {
 }
 
 #[test]
+fn edge_k01_a_store_whose_making_was_interrupted_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    // redb wrote some of its header, and was killed.
+    std::fs::write(folder.path().join("store.new"), [0x72; 5_000]).unwrap();
+    let store = Store::open(&path, RedbOptions::default()).unwrap();
+    put(&store, 1, 7).unwrap();
+    drop(store);
+    assert_eq!(get(&Store::open(&path, RedbOptions::default()).unwrap(), 1).unwrap(), Some(7));
+    assert!(!folder.path().join("store.new").exists());
+}
+
+#[test]
 fn files_that_are_no_store_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
