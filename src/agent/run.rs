@@ -26,7 +26,7 @@ use crate::depot::{Depot, DepotOptions};
 use crate::net::NetError;
 use crate::net::channel::Use;
 use crate::store::{OpenError, ReadExt as _, RedbOptions, Store, StoreError, WriteExt as _};
-use crate::sys::{LinuxFiles, LinuxWatches, RealWorld, Watches, World};
+use crate::sys::{LinuxFiles, LinuxWatches, RealWorld, Watches, World, owner_named};
 use crate::task::{Lost, Tasks};
 use crate::wire::Directive;
 
@@ -56,6 +56,12 @@ pub enum AgentError {
     /// No site is configured.
     #[error("no site is configured: give --root DIR with Sites/<site>/documentLibrary in it, or --site NAME=DIR")]
     NoSites,
+    /// Nobody is who new items are to belong to.
+    #[error("owner = {owner:?}: this machine has no such user or group; give USER or USER:GROUP, by names or numbers")]
+    Owner {
+        /// Who is configured.
+        owner: String,
+    },
     /// The coordinator's address or a certificate cannot be used.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -106,7 +112,7 @@ async fn open(config: AgentConfig) -> Result<Context, AgentError> {
             mapped: config.sites.iter().map(|(name, path)| (SiteName(name.clone()), path.clone())).collect(),
             known,
             locales: config.sites.keys().map(|name| (SiteName(name.clone()), config.default_locale.clone())).collect(),
-            owner: None,
+            owner: config.owner.as_deref().map(owner).transpose()?,
             quiet: Duration::from_millis(config.quiet_millis),
         },
     )?;
@@ -120,6 +126,10 @@ async fn open(config: AgentConfig) -> Result<Context, AgentError> {
         planner: Arc::new(Notify::new()),
         looks: LookQueue::default(),
     })
+}
+
+fn owner(configured: &str) -> Result<(u32, u32), AgentError> {
+    owner_named(configured).ok_or_else(|| AgentError::Owner { owner: configured.to_owned() })
 }
 
 /// Returns the identity of the repository, made once, and the sites that were opened before.
@@ -176,7 +186,7 @@ async fn work(context: &Context, enrolled: &Enrolled, channels: &Channels, tasks
     let (served, ended) = (socket.clone(), cancel.clone());
     let commands = tasks.spawn("local service", async move { local::serve(local, &served, ended).await });
     drop(tasks.spawn("directives", obey(c.clone(), taken_directives)));
-    drop(tasks.spawn("housekeeping", housekeeping::run(c, cancel.clone())));
+    drop(tasks.spawn("housekeeping", housekeeping::run(c, enrolled.credentials.clone(), channels.control.clone(), cancel.clone())));
     tokio::select! {
         ended = planner.join() => Ok(ended??),
         ended = applier.join() => Ok(ended??),

@@ -192,7 +192,7 @@ fn direct_member(local: &Local, item: &Selected, at: At, observation: Observatio
         notes: observation.notes,
         left_library: false,
         obsolete: Properties::default(),
-        protection: None,
+        protected: false,
     });
     row
 }

@@ -55,9 +55,7 @@ pub fn record(tx: &mut Transaction<'_>, order: &Order, ending: &Ending, world: &
 
 fn there(row: &mut MemberRow, order: &Order, source: &SourceRow, state: &NodeState, now_millis: u64) {
     row.member.aside = source.aside.is_some();
-    // The original permissions were stored after the order was made.
-    let protection = row.source.take().and_then(|source| source.protection).or(source.protection);
-    row.source = Some(SourceRow { protection, ..source.clone() });
+    row.source = Some(source.clone());
     row.source_revision += 1;
     row.member.source = Source::Present(SourceNode { state: state.clone(), properties_known: true, problem: None });
     row.status.success_millis = Some(now_millis);

@@ -224,10 +224,10 @@ fn hold_row(row: &mut MemberRow, hold: Hold) {
     }
 }
 
-/// Whether a document has to be made read-only for people.
+/// Whether a document has to be made read-only for people, once or again.
 fn needs_protection(local: &LocalSet, row: &MemberRow) -> bool {
     let is_document = row.member.source_node().is_some_and(|source| source.state.kind == Kind::Document);
-    local.definition.options.lock_source && is_document && row.source.as_ref().is_some_and(|source| source.protection.is_none())
+    local.definition.options.lock_source && is_document && row.source.as_ref().is_some_and(|source| !source.protected)
 }
 
 fn new_place(apply: &Apply) -> Option<&Place> {
@@ -257,6 +257,7 @@ pub(super) fn adopt(tx: &mut Transaction<'_>, set: SetId, ours: &MemberRow, thei
     let mut row = before.clone().unwrap_or_else(|| MemberRow::new(theirs, ours.pairing));
     row.member.source = ours.member.source.clone();
     row.source.clone_from(&ours.source);
+    row.protection = row.protection.or_else(|| ours.protection.clone());
     row.source_revision = ours.source_revision.max(row.source_revision) + 1;
     members::save(tx, set, Some(ours), None)?;
     members::save(tx, set, before.as_ref(), Some(&row))?;

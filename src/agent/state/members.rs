@@ -24,6 +24,7 @@ impl MemberRow {
             member: Member::new(node),
             pairing,
             source: None,
+            protection: None,
             source_revision: 0,
             operation: None,
             waits: None,

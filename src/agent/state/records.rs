@@ -129,6 +129,9 @@ pub struct MemberRow {
     pub pairing: PairingId,
     /// Where the repository has it; set exactly when the source tree has it.
     pub source: Option<SourceRow>,
+    /// The permissions that it had before it was first made read-only. They outlive its item, so that whatever somebody puts into its place
+    /// gets them back in the end.
+    pub protection: Option<Protection>,
     /// Raised by whatever changes `source` or the source tree. A look at the repository that began before is thrown away.
     pub source_revision: u64,
     /// The operation in flight for it, a push or an apply.
@@ -158,8 +161,8 @@ pub struct SourceRow {
     pub left_library: bool,
     /// EXIF values that stand beside the content and were made meaningless by newer content.
     pub obsolete: Properties,
-    /// The permissions that it had before it was made read-only.
-    pub protection: Option<Protection>,
+    /// It was made read-only for people, and nobody touched it since.
+    pub protected: bool,
 }
 
 /// How a member is doing.

@@ -7,4 +7,5 @@ mod failures;
 mod membership;
 mod moves;
 mod outside;
+mod permissions;
 mod setup;

@@ -132,6 +132,7 @@ impl Bench {
             }
             Kind::Folder => (resolved.entry.stamp, None),
         };
+        row.protection = protection;
         row.source = Some(SourceRow {
             key,
             folder,
@@ -141,7 +142,7 @@ impl Bench {
             notes: Vec::new(),
             left_library: false,
             obsolete: Properties::default(),
-            protection,
+            protected: true,
         });
         row.member.source = Source::Present(SourceNode { state: state.clone(), properties_known: true, problem: None });
         row.member.target = Target::Present(at(node, state.clone(), sequence));
