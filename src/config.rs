@@ -155,6 +155,8 @@ pub struct AgentConfig {
     pub socket: Option<PathBuf>,
     /// Members of this group see and manage every sync set.
     pub administrators_group: Option<String>,
+    /// Only members of this group, and administrators, make sync sets; unset: everybody who may change what they sync.
+    pub users_group: Option<String>,
     /// Whom what is made at the source belongs to, as `USER` or `USER:GROUP`, by names or numbers; unset: the agent itself. A folder that
     /// gives its own group goes before this one. Anybody but the agent itself takes an agent that is root, or may give files away.
     pub owner: Option<String>,
@@ -191,6 +193,7 @@ impl Default for AgentConfig {
             default_locale: "en_US".to_owned(),
             socket: None,
             administrators_group: None,
+            users_group: None,
             owner: None,
             settle_millis: 500,
             quiet_millis: 2_000,

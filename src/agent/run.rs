@@ -111,7 +111,7 @@ async fn open(config: AgentConfig) -> Result<Context, AgentError> {
             root: config.root.clone(),
             mapped: config.sites.iter().map(|(name, path)| (SiteName(name.clone()), path.clone())).collect(),
             known,
-            locales: config.sites.keys().map(|name| (SiteName(name.clone()), config.default_locale.clone())).collect(),
+            default_locale: config.default_locale.clone(),
             owner: config.owner.as_deref().map(owner).transpose()?,
             quiet: Duration::from_millis(config.quiet_millis),
         },

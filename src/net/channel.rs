@@ -185,10 +185,14 @@ impl ChannelOptions {
         impl tower::Service<Uri, Response = TokioIo<TlsStream<TcpStream>>, Error = std::io::Error, Future: Send> + Send + 'static + use<>,
         NetError,
     > {
-        let (tunnel, uri) = (self.tunnel()?, self.uri()?);
+        let (tunnel, uri, credentials) = (self.tunnel()?, self.uri()?, self.identity.clone());
         Ok(tower::service_fn(move |_: Uri| {
+            let current = credentials.as_ref().map_or(Ok(()), Credentials::require_current);
             let connect = connect(tunnel.clone(), Arc::clone(&tls), uri.clone());
-            async move { connect.await.map(TokioIo::new) }
+            async move {
+                current?;
+                connect.await.map(TokioIo::new)
+            }
         }))
     }
 }

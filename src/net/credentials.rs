@@ -32,6 +32,19 @@ impl Credentials {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = newer;
     }
 
+    /// Refuses to go on with a certificate whose time is over: the coordinator would, without a word.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub(super) fn require_current(&self) -> std::io::Result<()> {
+        let shown = self.shown();
+        let parsed = shown.cert.first().and_then(|der| x509_parser::parse_x509_certificate(der).ok());
+        if parsed.is_none_or(|(_, certificate)| certificate.validity().is_valid()) {
+            return Ok(());
+        }
+        Err(std::io::Error::other("the agent's certificate has ended, because it was not used for 90 days: enrol it anew"))
+    }
+
     fn shown(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -2,7 +2,7 @@
 
 use super::departing::{self, Departing};
 use super::{Order, status};
-use crate::agent::state::{Applying, Dirty, InFlight, LocalSet, MemberRow, Pushed, StoredTrees, members};
+use crate::agent::state::{Applying, Braked, Dirty, InFlight, LocalSet, MemberRow, Pushed, StoredTrees, members};
 use crate::engine::brake::{Limits, Verdict};
 use crate::engine::reconcile::{Apply, Hold, Step, Waits, reconcile};
 use crate::engine::{Activity, Target, TreeView as _};
@@ -190,11 +190,11 @@ impl Run<'_> {
         let now = self.world.now_millis();
         let mut verdict = Verdict::Release;
         members::update_set(tx, self.set, |local| {
-            let members = local.counts.values().sum();
+            let members = local.counts.values().map(|count| count.members).sum();
             let window = if at_target { &mut local.brake_target } else { &mut local.brake_source };
             verdict = window.judge(limits, count, members, now);
-            if let Verdict::Engage { deletes, members } = verdict {
-                local.braked = Some((deletes, members));
+            if let Verdict::Engage { deletes, .. } = verdict {
+                local.braked = Some(Braked { at_target, deletes });
             }
         })?;
         Ok(match verdict {

@@ -101,12 +101,30 @@ pub struct LocalSet {
     pub brake_target: Window,
     /// Recent deletes that were applied.
     pub brake_source: Window,
-    /// The deletes, and the members before them, that the brake stopped and that wait for a person.
-    pub braked: Option<(u64, u64)>,
+    /// What the brake stopped, which waits for a person.
+    pub braked: Option<Braked>,
     /// The set is being ended: nothing is planned any more.
     pub ending: bool,
     /// Members by state.
-    pub counts: BTreeMap<MemberState, u64>,
+    pub counts: BTreeMap<MemberState, Count>,
+}
+
+/// Members, and the bytes of their contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Count {
+    /// How many.
+    pub members: u64,
+    /// How much all of them hold.
+    pub bytes: u64,
+}
+
+/// Deletes that the brake stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Braked {
+    /// They would be pushed; else they would be made at the source.
+    pub at_target: bool,
+    /// How many.
+    pub deletes: u64,
 }
 
 impl Record for LocalSets {
@@ -136,6 +154,8 @@ pub struct MemberRow {
     pub source_revision: u64,
     /// The operation in flight for it, a push or an apply.
     pub operation: Option<OpId>,
+    /// When a change that somebody made although it is locked was last put back: told until somebody asks for a sync.
+    pub put_back_millis: Option<u64>,
     /// What it waits for.
     pub waits: Option<Waits>,
     /// What people see.

@@ -8,4 +8,5 @@ mod membership;
 mod moves;
 mod outside;
 mod permissions;
+mod roles;
 mod setup;

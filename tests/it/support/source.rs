@@ -14,12 +14,21 @@ use super::Tree;
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     root: PathBuf,
+    /// Whom belongs what is written; whoever writes if unset.
+    owner: Option<u32>,
 }
 
 impl Source {
     pub(crate) fn new(root: PathBuf) -> Self {
         fs::create_dir_all(&root).expect("the library is made");
-        Self { root }
+        Self { root, owner: None }
+    }
+
+    /// A library of somebody else's.
+    pub(crate) fn of(root: PathBuf, owner: u32) -> Self {
+        let source = Self { owner: Some(owner), ..Self::new(root) };
+        source.give("", owner, owner);
+        source
     }
 
     pub(crate) fn path(&self, relative: &str) -> PathBuf {
@@ -31,6 +40,10 @@ impl Source {
         let path = self.path(relative);
         fs::create_dir_all(path.parent().expect("it is below the library")).expect("folders are made");
         fs::write(&path, text).expect("it is written");
+        if let Some(owner) = self.owner {
+            let folders = Path::new(relative).ancestors().filter(|at| !at.as_os_str().is_empty());
+            folders.for_each(|at| self.give(at.to_str().expect("UTF-8"), owner, owner));
+        }
     }
 
     /// Writes a document as editors do: beside it, then over it.

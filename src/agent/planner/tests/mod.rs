@@ -72,7 +72,7 @@ impl Bench {
             root: Some(dir.path().to_path_buf()),
             mapped: BTreeMap::new(),
             known: BTreeSet::new(),
-            locales: BTreeMap::new(),
+            default_locale: "en_US".to_owned(),
             owner: None,
             quiet: Duration::from_secs(2),
         };
