@@ -6,8 +6,10 @@
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::AgentConfig;
 use crate::model::{AgentId, Fault};
@@ -136,12 +138,30 @@ pub(super) fn load(config: &AgentConfig) -> Result<Enrolled, EnrolError> {
     Ok(Enrolled { agent, options, credentials })
 }
 
-/// Renews key and certificate once a third of their time is over: an agent that is used never comes to the end of it. Connections that are
-/// made from then on show the new ones.
-///
-/// # Errors
-/// When the coordinator is not reached or refuses, or the new ones cannot be stored; the former ones are used until then.
-pub(super) async fn renew(config: &AgentConfig, credentials: &Credentials, control: Channel) -> Result<(), EnrolError> {
+/// How often an agent looks whether its certificate is to be renewed.
+const RENEWAL_TICK: Duration = Duration::from_secs(600);
+
+/// Renews key and certificate once a third of their time is over, until `cancel` fires: an agent that is used never comes to the end of it.
+pub(super) async fn keep_renewed(config: &AgentConfig, credentials: &Credentials, control: &Channel, cancel: CancellationToken) {
+    let mut tick = tokio::time::interval(RENEWAL_TICK);
+    loop {
+        let renewed = async {
+            tick.tick().await;
+            renew(config, credentials, control.clone()).await
+        };
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return,
+            // The former ones are used until then.
+            renewed = renewed => if let Err(error) = renewed {
+                tracing::warn!(%error, "the agent's certificate was not renewed; it is tried again");
+            }
+        }
+    }
+}
+
+/// Connections that are made from now on show the new ones.
+async fn renew(config: &AgentConfig, credentials: &Credentials, control: Channel) -> Result<(), EnrolError> {
     let path = config.data.join(IDENTITY);
     if !is_renewal_due(&read(&path)?)? {
         return Ok(());

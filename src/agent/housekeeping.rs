@@ -1,5 +1,5 @@
-//! What the agent does from time to time without being asked: renewing its certificate, looking at leftovers, removing versions whose
-//! retention ended, collecting content that nothing refers to. Ends with the token of the agent's tasks; a step that fails is logged and tried again.
+//! What the agent does from time to time without being asked: looking at leftovers, removing versions whose retention ended, collecting
+//! content that nothing refers to. Ends with the token of the agent's tasks; a step that fails is logged and tried again.
 
 use std::time::Duration;
 
@@ -7,13 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::applier;
 use super::context::Context;
-use super::enrolment;
 use super::state::{InFlight, MemberRow, Members};
 use super::versions::{self, Versions};
 use crate::depot::{Depot, DepotError};
 use crate::model::{ContentRef, NodeId, OpId, Push, SetId};
-use crate::net::Channel;
-use crate::net::credentials::Credentials;
 use crate::store::{Read, ReadExt as _, Store, StoreError};
 use crate::transfer::AGENT_SCOPE;
 
@@ -27,20 +24,14 @@ const ROWS: usize = 1_000;
 const COMPACT_BYTES_MAX: u64 = 256 << 20;
 
 /// Works until `cancel` fires.
-pub(super) async fn run(context: Context, credentials: Credentials, control: Channel, cancel: CancellationToken) {
+pub(super) async fn run(context: Context, cancel: CancellationToken) {
     let mut tick = tokio::time::interval(INTERVAL);
     let mut rounds = 0_u32;
     loop {
         tokio::select! {
+            biased;
             () = cancel.cancelled() => return,
             _ = tick.tick() => {}
-        }
-        let renewed = tokio::select! {
-            () = cancel.cancelled() => return,
-            renewed = enrolment::renew(&context.config, &credentials, control.clone()) => renewed,
-        };
-        if let Err(error) = renewed {
-            tracing::warn!(%error, "the agent's certificate was not renewed; it is tried again");
         }
         if let Err(error) = clean(&context).await {
             tracing::warn!(%error, "housekeeping failed and is tried again");

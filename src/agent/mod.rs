@@ -20,4 +20,4 @@ pub mod tracker;
 pub mod versions;
 
 pub use enrolment::{EnrolError, enrol, is_enrolled};
-pub use run::{AgentError, run};
+pub use run::{Agent, AgentError, Parts, run};

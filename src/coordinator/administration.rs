@@ -64,7 +64,7 @@ pub async fn create_enrolment(context: &Context, network: NetworkId, name: Strin
     if !address.starts_with("https://") {
         return Err(Fault::invalid("address", "must look like https://sync.example.com:7443"));
     }
-    let secret = Secret::draw("");
+    let secret = Secret::draw(&*context.world, "");
     let (hash, now) = (secret.hash(), context.now());
     context.transact(move |tx| agents::create_enrolment(tx, network, &name, hash, now)).await?;
     Ok(Enrolment { address, fingerprint: context.authority.fingerprint(), secret: secret.expose().to_owned() })

@@ -62,7 +62,7 @@ impl Fixture {
             ),
             store,
             world: Arc::new(RealWorld),
-            passwords: Passwords::new().unwrap(),
+            passwords: Passwords::new(Arc::new(RealWorld), argon2::Params::DEFAULT).unwrap(),
             attempts: Arc::new(Attempts::default()),
             authority: Arc::new(Authority::open(directory.path()).unwrap()),
             sessions: Registry::new(8),

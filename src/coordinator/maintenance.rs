@@ -27,6 +27,7 @@ const COMPACT_BYTES_MAX: u64 = 1 << 30;
 pub(super) async fn run(context: Context) {
     loop {
         tokio::select! {
+            biased;
             () = context.tasks.cancel().cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }

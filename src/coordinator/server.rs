@@ -5,6 +5,7 @@
 //! say when to come back, calls end, the store is closed; all of it within a limit.
 
 use std::fs;
+use std::future::Future;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use argon2::Params;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
@@ -74,6 +76,7 @@ pub async fn run(config: CoordinatorConfig, cancel: CancellationToken) -> Result
     let mut coordinator = Coordinator::start(config).await?;
     tracing::info!(address = %coordinator.address(), fingerprint = %coordinator.fingerprint(), "listening");
     tokio::select! {
+        biased;
         () = cancel.cancelled() => coordinator.stop().await,
         ended = coordinator.ended() => ended,
     }
@@ -101,14 +104,36 @@ impl Coordinator {
         let names = server_names(&config);
         let listener = Listener::bind(config.listen, &files.authority, &names, config.connections_max).await?;
         let address = listener.address();
-        let tasks = Tasks::new();
-        let context = context(files, config, address, tasks.child())?;
+        let world: Arc<dyn World> = Arc::new(RealWorld);
+        let parts = Parts { passwords: Passwords::new(Arc::clone(&world), Params::DEFAULT)?, world: Arc::clone(&world), files, address };
+        Self::with(parts, config, |routes, serving| listener.serve(routes, world, serving, SHUTDOWN_LIMIT)).await
+    }
+
+    /// Serves over whatever `serve` takes connections from.
+    ///
+    /// # Errors
+    /// When the descriptions of the services cannot be read.
+    pub async fn with<S>(
+        parts: Parts,
+        config: CoordinatorConfig,
+        serve: impl FnOnce(Routes, CancellationToken) -> S,
+    ) -> Result<Self, CoordinatorError>
+    where
+        S: Future<Output = Result<(), tonic::transport::Error>> + Send + 'static,
+    {
+        let (tasks, address) = (Tasks::new(), parts.address);
+        let context = context(parts, config, tasks.child());
         let (health, open) = health_and_reflection().await?;
         drop(tasks.spawn("maintenance", maintenance::run(context.clone())));
         let serving = CancellationToken::new();
-        let serve = listener.serve(service::routes(&context, open), serving.clone(), SHUTDOWN_LIMIT);
-        let server = Some(tasks.spawn("serve", serve));
+        let server = Some(tasks.spawn("serve", serve(service::routes(&context, open), serving.clone())));
         Ok(Self { context, address, health, serving, server, tasks })
+    }
+
+    /// Ends at once, as a process that is killed.
+    pub fn kill(&self) {
+        self.serving.cancel();
+        self.tasks.abort();
     }
 
     /// Returns where it listens.
@@ -158,12 +183,30 @@ impl Coordinator {
     }
 }
 
+/// What a coordinator works with, besides its configuration.
+#[derive(Debug)]
+pub struct Parts {
+    /// What is opened in the data directory.
+    pub files: Files,
+    /// Time and chance.
+    pub world: Arc<dyn World>,
+    /// Hashes passwords.
+    pub passwords: Passwords,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
 /// What is opened in the data directory.
-struct Files {
-    store: Store,
-    depot: Depot,
-    authority: Authority,
-    operator: [u8; 32],
+#[derive(Debug)]
+pub struct Files {
+    /// All durable state but content.
+    pub store: Store,
+    /// Where content is.
+    pub packs: PackLog,
+    /// Signs the certificates of agents.
+    pub authority: Arc<Authority>,
+    /// The hash of the operator's token.
+    pub operator: [u8; 32],
 }
 
 impl Files {
@@ -179,12 +222,11 @@ impl Files {
             // First, as it locks the directory.
             let store = Store::open(&data.join("state.redb"), options)?;
             let packs = data.join("packs");
-            let log = DiskDirectory::new(&packs).and_then(PackLog::open).map_err(unusable(&packs))?;
-            let depot = Depot::new(store.clone(), log, DepotOptions::default());
-            let authority = Authority::open(&data.join("tls"))?;
+            let packs = DiskDirectory::new(&packs).and_then(PackLog::open).map_err(unusable(&packs))?;
+            let authority = Arc::new(Authority::open(&data.join("tls"))?);
             let token = data.join("operator-token");
             let operator = operator_token(&token).map_err(unusable(&token))?;
-            Ok(Self { store, depot, authority, operator })
+            Ok(Self { store, packs, authority, operator })
         })
         .await?
     }
@@ -195,7 +237,7 @@ fn operator_token(path: &Path) -> std::io::Result<[u8; 32]> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(hash(text.trim())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let secret = Secret::draw("skyb_operator_");
+            let secret = Secret::draw(&RealWorld, "skyb_operator_");
             let temporary = path.with_extension("new");
             let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
             writeln!(file, "{}", secret.expose())?;
@@ -207,25 +249,25 @@ fn operator_token(path: &Path) -> std::io::Result<[u8; 32]> {
     }
 }
 
-fn context(files: Files, config: CoordinatorConfig, address: SocketAddr, tasks: Tasks) -> Result<Context, Fault> {
+fn context(Parts { files, world, passwords, address }: Parts, config: CoordinatorConfig, tasks: Tasks) -> Context {
     let told = config.public_address.clone().unwrap_or_else(|| match address.ip() {
         ip if ip.is_unspecified() => format!("https://{}:{}", host_name().as_deref().unwrap_or("localhost"), address.port()),
         _ => format!("https://{address}"),
     });
-    Ok(Context {
+    Context {
+        depot: Depot::new(files.store.clone(), files.packs, DepotOptions::default()),
         store: files.store,
-        depot: files.depot,
-        world: Arc::new(RealWorld) as Arc<dyn World>,
-        passwords: Passwords::new()?,
+        world,
+        passwords,
         attempts: Arc::new(Attempts::default()),
-        authority: Arc::new(files.authority),
+        authority: files.authority,
         sessions: Registry::new(config.sessions_max),
         notices: Notices::default(),
         config: Arc::new(config),
         address: told.into(),
         operator: files.operator,
         tasks,
-    })
+    }
 }
 
 /// The names and addresses that the certificate is valid for.

@@ -1,6 +1,6 @@
 //! Checking that the whole of a content is there before something refers to it.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::records::{HeldKey, SealRow, Seals};
 use super::{Depot, DepotError, Holder, Lease, Scope, kept};
@@ -42,7 +42,7 @@ impl Depot {
         base: Option<&ContentRef>,
         now_ms: u64,
     ) -> Result<(), SealError> {
-        let mut missing = HashSet::new();
+        let mut missing = BTreeSet::new();
         let mut difference = Difference::new(base, content)?;
         while let Some(step) = difference.step()? {
             match step {

@@ -26,6 +26,7 @@ use super::NetError;
 use super::authority::{Authority, Identity, agent_in};
 use super::layers::served::ServedLayer;
 use crate::model::AgentId;
+use crate::sys::World;
 use crate::task::Tasks;
 
 /// How long a TLS handshake may take.
@@ -170,11 +171,17 @@ impl Listener {
     ///
     /// # Errors
     /// When the socket fails.
-    pub async fn serve(self, routes: Routes, cancel: CancellationToken, limit: Duration) -> Result<(), tonic::transport::Error> {
+    pub async fn serve(
+        self,
+        routes: Routes,
+        world: Arc<dyn World>,
+        cancel: CancellationToken,
+        limit: Duration,
+    ) -> Result<(), tonic::transport::Error> {
         let tasks = Tasks::under(&cancel);
         let (accepted, connections) = mpsc::channel(ACCEPTED);
         drop(tasks.spawn("accept connections", self.accept(accepted, tasks.clone())));
-        let served = serve_connections(routes, ReceiverStream::new(connections), cancel, limit).await;
+        let served = serve_connections(routes, world, ReceiverStream::new(connections), cancel, limit).await;
         tasks.shutdown(limit).await;
         served
     }
@@ -187,6 +194,7 @@ impl Listener {
                 (permit, self.socket.accept().await)
             };
             let (permit, incoming) = tokio::select! {
+                biased;
                 () = tasks.cancel().cancelled() => return,
                 next = next => next,
             };
@@ -235,6 +243,7 @@ async fn handshake(
 /// When the server cannot be set up.
 pub async fn serve_connections<S>(
     routes: Routes,
+    world: Arc<dyn World>,
     connections: impl tokio_stream::Stream<Item = std::io::Result<Conn<S>>> + Send + 'static,
     cancel: CancellationToken,
     limit: Duration,
@@ -247,7 +256,7 @@ where
     let _cut_at_end = cut.clone().drop_guard();
     let connections = connections.map(move |conn| conn.map(|conn| conn.cut_by(&cut)));
     let server = Server::builder()
-        .layer(ServedLayer)
+        .layer(ServedLayer(world))
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
@@ -259,6 +268,7 @@ where
         .serve_with_incoming_shutdown(connections, cancel.clone().cancelled_owned());
     tokio::pin!(server);
     tokio::select! {
+        biased;
         served = &mut server => return served,
         () = cancel.cancelled() => {}
     }

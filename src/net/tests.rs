@@ -1,6 +1,7 @@
 //! Real TLS over loopback: who is believed, who is refused, and that every server ends.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
@@ -20,6 +21,7 @@ use super::credentials::Credentials;
 use super::server::{Listener, peer};
 use super::{Channel, NetError};
 use crate::model::AgentId;
+use crate::sys::RealWorld;
 use crate::task::{Handle, Tasks};
 
 const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -65,7 +67,8 @@ async fn server(limit: Duration) -> Server {
     let authority = Authority::open(directory.path()).unwrap();
     let listener = Listener::bind(ANYWHERE, &authority, &names(), CONNECTIONS_MAX).await.unwrap();
     let (address, cancel) = (listener.address(), CancellationToken::new());
-    let served = Tasks::new().spawn("server", listener.serve(Routes::new(HealthServer::new(Mirror)), cancel.clone(), limit));
+    let served =
+        Tasks::new().spawn("server", listener.serve(Routes::new(HealthServer::new(Mirror)), Arc::new(RealWorld), cancel.clone(), limit));
     Server { authority, address, cancel, served, _directory: directory }
 }
 

@@ -16,11 +16,38 @@ pub enum Want {
     Write,
 }
 
-/// Whether the user may do this to what is at `path`, following no link at its end. Blocks.
-///
+/// What people may do, as a trait.
+pub trait Rights: std::fmt::Debug + Send + Sync {
+    /// Whether the user may do this to what is at `path`, following no link at its end. Blocks.
+    fn may(&self, user: u32, group: u32, path: &Path, want: Want) -> bool;
+
+    /// Whether the user belongs to a group, by its name.
+    fn is_in_group(&self, user: u32, group: u32, name: &str) -> bool;
+
+    /// Whether there is anything at `path` that the agent can see, following no link at its end. Blocks.
+    fn exists(&self, path: &Path) -> bool;
+}
+
+/// The rights that the running kernel gives.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LinuxRights;
+
+impl Rights for LinuxRights {
+    fn may(&self, user: u32, group: u32, path: &Path, want: Want) -> bool {
+        may(user, group, path, want)
+    }
+
+    fn is_in_group(&self, user: u32, group: u32, name: &str) -> bool {
+        is_in_group(user, group, name)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.symlink_metadata().is_ok()
+    }
+}
+
 /// An agent that is not root cannot try it for others: then only its own user may.
-#[must_use]
-pub fn may(user: u32, group: u32, path: &Path, want: Want) -> bool {
+fn may(user: u32, group: u32, path: &Path, want: Want) -> bool {
     let own = rustix::process::geteuid().as_raw();
     if user == own || user == 0 {
         return access(path, want);
@@ -32,9 +59,7 @@ pub fn may(user: u32, group: u32, path: &Path, want: Want) -> bool {
     std::thread::spawn(move || become_user(user, group, &groups) && access(&path, want)).join().unwrap_or(false)
 }
 
-/// Returns whether a user belongs to a group, by its name.
-#[must_use]
-pub fn is_in_group(user: u32, group: u32, name: &str) -> bool {
+fn is_in_group(user: u32, group: u32, name: &str) -> bool {
     group_named(name).is_some_and(|wanted| groups_of(user, group).contains(&wanted))
 }
 

@@ -26,7 +26,7 @@ pub trait Watches: std::fmt::Debug + Send + Sync {
     /// Stops to watch. Events that are waiting may still come.
     fn remove(&self, watch: WatchId) -> Result<()>;
 
-    /// Waits at most this long for events; `true` when there are some.
+    /// Waits at most this long for events; `true` when there are some. One that cannot block answers at once.
     fn wait(&self, wait: Duration) -> Result<bool>;
 
     /// Returns a bounded number of the events that are there, without waiting; empty when there are none.

@@ -12,7 +12,7 @@ pub trait World: std::fmt::Debug + Send + Sync {
     /// Mints a UUIDv7.
     fn mint(&self) -> Uuid;
 
-    /// Draws a random number.
+    /// Draws a random number that nobody can guess: tokens and salts are made of these.
     fn draw(&self) -> u64;
 }
 

@@ -35,7 +35,7 @@ fn an_error_is_an_object_for_programs() {
     let (code, _, error) = run(&["status", "--output", "json", "--agent-socket", "/nonexistent/agent.sock"]);
     assert_eq!(code, Some(1));
     let object: serde_json::Value = serde_json::from_str(&error).expect("JSON");
-    assert_eq!(object["error"]["code"], "FAILED");
+    assert_eq!(object["error"]["code"], "UNAVAILABLE");
     assert!(object["error"]["message"].as_str().is_some_and(|message| message.contains("/nonexistent/agent.sock")), "{object}");
     assert!(object["error"]["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()), "{object}");
 }

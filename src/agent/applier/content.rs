@@ -1,6 +1,7 @@
 //! Fetches what orders need before anything is touched at the source.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::net::Channel;
 use tokio::sync::mpsc;
@@ -9,10 +10,10 @@ use super::batch::{at, content_of, ending, new_folder};
 use crate::agent::context::Context;
 use crate::agent::planner::Order;
 use crate::agent::planner::applied::Ending;
-use crate::agent::repository::{Document, RepositoryError, Staged};
+use crate::agent::repository::{Document, Repository, RepositoryError, Staged};
 use crate::content::{Blob, BlobKind, ChunkerParameters};
 use crate::model::{ContentRef, Hash, OpId, Reason, SetId};
-use crate::task;
+use crate::task::{self, Lost};
 use crate::transfer::{Fetched, Part, TransferError, Wanted, entries, fetch_large, fetch_small, is_small};
 
 /// Parts that wait to be written.
@@ -96,8 +97,7 @@ async fn fetch_one_large(context: &Context, bulk: Channel, order: &Order, conten
     let held: HashMap<Hash, u64> = held.into_iter().map(|entry| (entry.hash, entry.offset)).collect();
     let hashes: HashSet<Hash> = held.keys().copied().collect();
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let (worker, work) = (context.clone(), order.clone());
-    let write = task::blocking("stage a document", move || write(&worker, &work, receiver, &held));
+    let write = write(context, order, held, receiver);
     let fetch = async move {
         let wanted = Wanted { set: order.set, node: order.node, content, base: base.as_ref() };
         fetch_large(bulk, &context.depot, wanted, &hashes, &sender).await
@@ -111,27 +111,60 @@ async fn fetch_one_large(context: &Context, bulk: Channel, order: &Order, conten
     }
 }
 
-fn write(context: &Context, order: &Order, mut parts: mpsc::Receiver<Part>, held: &HashMap<Hash, u64>) -> Result<Staged, RepositoryError> {
-    let folder = match at(order) {
-        Some(at) => at.folder,
-        None => new_folder(order)?,
-    };
-    let old = match (at(order), order.at.as_ref()) {
-        (Some(at), Some(source)) if !held.is_empty() => Some(context.repository.open(&at, &source.stamp)?),
-        _ => None,
-    };
-    let mut staged = context.repository.stage_document(&folder, order.op, ChunkerParameters::DEFAULT)?;
-    while let Some(part) = parts.blocking_recv() {
-        let blob = match part {
-            Part::Fetched(blob) => blob,
-            Part::Held(entry) => {
-                let offset = held.get(&entry.hash).copied().ok_or(RepositoryError::Changed)?;
-                copy(old.as_deref(), offset, entry.length, entry.hash)?
-            }
+/// A content that is being written into its staging place.
+struct Writing {
+    staged: Staged,
+    /// Where chunks are taken from.
+    old: Option<Box<dyn Document>>,
+    held: HashMap<Hash, u64>,
+}
+
+/// Writes the parts as they come; those that have come meanwhile share a trip to a thread.
+async fn write(
+    context: &Context,
+    order: &Order,
+    held: HashMap<Hash, u64>,
+    mut parts: mpsc::Receiver<Part>,
+) -> Result<Result<Staged, RepositoryError>, Lost> {
+    let (repository, work) = (Arc::clone(&context.repository), order.clone());
+    let mut writing = task::blocking("stage a document", move || Writing::begin(&*repository, &work, held)).await?;
+    let mut taken = Vec::with_capacity(QUEUE);
+    while parts.recv_many(&mut taken, QUEUE).await > 0 {
+        let (repository, parts) = (Arc::clone(&context.repository), std::mem::take(&mut taken));
+        writing = match writing {
+            Ok(writing) => task::blocking("stage a document", move || writing.append(&*repository, parts)).await?,
+            Err(error) => return Ok(Err(error)),
         };
-        context.repository.append(&mut staged, &blob)?;
     }
-    Ok(staged)
+    Ok(writing.map(|writing| writing.staged))
+}
+
+impl Writing {
+    fn begin(repository: &dyn Repository, order: &Order, held: HashMap<Hash, u64>) -> Result<Self, RepositoryError> {
+        let folder = match at(order) {
+            Some(at) => at.folder,
+            None => new_folder(order)?,
+        };
+        let old = match (at(order), order.at.as_ref()) {
+            (Some(at), Some(source)) if !held.is_empty() => Some(repository.open(&at, &source.stamp)?),
+            _ => None,
+        };
+        Ok(Self { staged: repository.stage_document(&folder, order.op, ChunkerParameters::DEFAULT)?, old, held })
+    }
+
+    fn append(mut self, repository: &dyn Repository, parts: Vec<Part>) -> Result<Self, RepositoryError> {
+        for part in parts {
+            let blob = match part {
+                Part::Fetched(blob) => blob,
+                Part::Held(entry) => {
+                    let offset = self.held.get(&entry.hash).copied().ok_or(RepositoryError::Changed)?;
+                    copy(self.old.as_deref(), offset, entry.length, entry.hash)?
+                }
+            };
+            repository.append(&mut self.staged, &blob)?;
+        }
+        Ok(self)
+    }
 }
 
 /// Takes a chunk out of the old document, if it still is what it was.

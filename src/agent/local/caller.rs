@@ -1,13 +1,12 @@
 //! Who calls, and what they may.
 
 use std::path::{Path, PathBuf};
-
-use tonic::transport::server::UdsConnectInfo;
+use std::sync::Arc;
 
 use super::Local;
 use crate::agent::state::LocalSet;
 use crate::model::{Fault, FaultKind, Reason};
-use crate::sys::{Want, is_in_group, may};
+use crate::sys::{Peer, Want};
 use crate::task;
 
 /// The person at the other end of the socket.
@@ -19,32 +18,32 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Asks the operating system who sent a request.
+    /// Returns who sent a request, as the operating system says.
     pub(super) fn of<T>(local: &Local, request: &tonic::Request<T>) -> Result<Self, Fault> {
-        let peer = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
-        let peer = peer.ok_or_else(|| Fault::new(FaultKind::Unauthenticated, "the operating system does not say who calls"))?;
-        let (user, group) = (peer.uid(), peer.gid());
+        let peer = request.extensions().get::<Peer>().copied();
+        let Peer { user, group, .. } =
+            peer.ok_or_else(|| Fault::new(FaultKind::Unauthenticated, "the operating system does not say who calls"))?;
         let own = rustix::process::geteuid().as_raw();
-        let in_group = local.context.config.administrators_group.as_ref().is_some_and(|name| is_in_group(user, group, name));
+        let in_group = local.context.config.administrators_group.as_ref().is_some_and(|name| local.rights.is_in_group(user, group, name));
         Ok(Self { user, group, administrator: user == 0 || user == own || in_group })
     }
 
     /// Refuses whoever may not make sync sets here.
     pub(super) fn must_be_user(self, local: &Local) -> Result<(), Fault> {
         let Some(group) = &local.context.config.users_group else { return Ok(()) };
-        if self.administrator || is_in_group(self.user, self.group, group) {
+        if self.administrator || local.rights.is_in_group(self.user, self.group, group) {
             return Ok(());
         }
         Err(Fault::denied(format!("only members of the group {group:?} may make syncs on this machine: ask its administrator")))
     }
 
     /// Refuses what the caller's own rights in the repository do not allow.
-    pub(super) async fn must(self, path: &Path, want: Want) -> Result<(), Fault> {
-        let (caller, tried) = (self, path.to_owned());
+    pub(super) async fn must(self, local: &Local, path: &Path, want: Want) -> Result<(), Fault> {
+        let (caller, tried, rights) = (self, path.to_owned(), Arc::clone(&local.rights));
         let may = move || {
-            let may = |path: &Path, want| may(caller.user, caller.group, path, want);
+            let may = |path: &Path, want| rights.may(caller.user, caller.group, path, want);
             // Who may not see the folder is not told what is missing from it.
-            let missing = || tried.symlink_metadata().is_err() && tried.parent().is_some_and(|folder| may(folder, Want::Read));
+            let missing = || !rights.exists(&tried) && tried.parent().is_some_and(|folder| may(folder, Want::Read));
             if may(&tried, want) { Ok(()) } else { Err(missing()) }
         };
         match task::blocking("try as the caller", may).await {

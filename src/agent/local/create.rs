@@ -92,7 +92,7 @@ async fn select(local: &Local, caller: Caller, paths: &[String]) -> Result<Vec<S
         let (repository, asked) = (local.context.repository.clone(), path.clone());
         let resolved = task::blocking("resolve a path", move || repository.resolve(&asked)).await.map_err(Fault::internal)?;
         let resolved = resolved.map_err(|error| refuse(&path, &error))?;
-        caller.must(&path, Want::Write).await?;
+        caller.must(local, &path, Want::Write).await?;
         let unsupported = || Fault::new(FaultKind::Precondition, format!("{}: this kind of item cannot be synced", path.display()));
         if matches!(resolved.entry.item, Item::Unsupported(_)) {
             return Err(unsupported().because(Reason::UnsupportedType));

@@ -17,7 +17,7 @@ pub(super) async fn end(local: &Local, caller: Caller, request: pb::EndSyncReque
         (field::id::<SetId>("set_id", &request.set_id)?, None)
     } else {
         let path = absolute("path", &request.path)?;
-        caller.must(&path, Want::Write).await?;
+        caller.must(local, &path, Want::Write).await?;
         let (set, row) = show::member_at(local, &path).await?;
         if !row.is_direct() {
             let carrier = show::direct_paths(local, set)?.into_iter().next().unwrap_or_default();

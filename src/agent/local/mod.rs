@@ -14,6 +14,7 @@ mod show;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
@@ -21,11 +22,14 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
+use tonic::transport::server::UdsConnectInfo;
+use tonic::{Request, Status};
 
 use super::context::Context;
 use super::session::{Channels, Command, Connection};
 use crate::model::AgentId;
-use crate::wire::pb::local_service_server::LocalServiceServer;
+use crate::sys::{Peer, Rights};
+use crate::wire::pb::local_service_server::{LocalService, LocalServiceServer};
 
 pub use request::try_again;
 
@@ -42,8 +46,16 @@ pub struct Local {
     pub coordinator_address: String,
     /// Whether it is reached.
     pub connection: watch::Receiver<Connection>,
+    /// What people may do.
+    pub rights: Arc<dyn Rights>,
     /// Tells the session of new sets.
     pub session: mpsc::UnboundedSender<Command>,
+}
+
+/// Returns the service. It takes its caller from the [`Peer`] among a request's extensions.
+#[must_use]
+pub fn service(local: Local) -> impl LocalService {
+    service::Service::new(local)
 }
 
 /// Serves until `cancel` fires.
@@ -61,8 +73,19 @@ pub async fn serve(local: Local, socket: &Path, cancel: CancellationToken) -> io
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666))?;
     let connections = UnixListenerStream::new(listener).filter_map(|stream: io::Result<UnixStream>| stream.ok().map(Ok::<_, io::Error>));
     Server::builder()
-        .add_service(LocalServiceServer::new(service::Service::new(local)))
+        .add_service(LocalServiceServer::with_interceptor(service(local), vouch))
         .serve_with_incoming_shutdown(connections, cancel.cancelled_owned())
         .await
         .map_err(io::Error::other)
+}
+
+/// Tells the service who connected.
+#[allow(clippy::unnecessary_wraps, reason = "an interceptor may refuse")]
+fn vouch(mut request: Request<()>) -> Result<Request<()>, Status> {
+    let credentials = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
+    if let Some(credentials) = credentials {
+        let process = credentials.pid().unwrap_or_default();
+        request.extensions_mut().insert(Peer { user: credentials.uid(), group: credentials.gid(), process });
+    }
+    Ok(request)
 }

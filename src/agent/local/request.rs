@@ -22,7 +22,7 @@ pub(super) async fn request(local: &Local, caller: Caller, request: pb::RequestL
         (show::set(local, caller, &request.set_id)?.0, None)
     } else {
         let path = absolute("path", &request.path)?;
-        caller.must(&path, Want::Write).await?;
+        caller.must(local, &path, Want::Write).await?;
         let (set, row) = show::member_at(local, &path).await?;
         (set, Some(row.member.node))
     };

@@ -1,38 +1,23 @@
 //! Kept versions: listing them, and putting one back.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Local;
 use super::caller::{Caller, absolute};
 use super::show;
-use tokio::sync::mpsc;
-
 use crate::agent::planner::committed;
-use crate::agent::repository::{At, Leftover, NotSyncable, RepoKey, Repository, RepositoryError, Resolved};
+use crate::agent::repository::{At, Displaced, Leftover, NotSyncable, RepoKey, Repository, RepositoryError, Resolved, Staged, Stamp};
 use crate::agent::state::Displacements;
 use crate::agent::tracker::Look;
 use crate::agent::versions::{self, Cause, Version};
 use crate::content::{Blob, BlobKind, ChunkerParameters};
-use crate::depot::DepotError;
 use crate::model::{ContentRef, Fault, FaultKind, Name, NodeId, OpId, Reason, SetId, Timestamp};
 use crate::store::{StoreError, WriteExt as _};
 use crate::sys::Want;
 use crate::task;
 use crate::transfer::AGENT_SCOPE;
 use crate::wire::pb;
-
-/// Chunks that wait to be written.
-const QUEUE: usize = 16;
-
-/// Sends a kept content, chunk by chunk.
-async fn send(local: &Local, content: &ContentRef, chunks: mpsc::Sender<Blob>) -> Result<(), DepotError> {
-    let mut reader = local.context.depot.content(AGENT_SCOPE, content, 0..content.size_bytes)?;
-    while let Some(bytes) = reader.next().await? {
-        // Closed when the receiver failed, and says why.
-        let _failed = chunks.send(Blob::new(BlobKind::Chunk, bytes)).await;
-    }
-    Ok(())
-}
 
 /// Finds whose versions a path has: those of the document there, or of one that was there.
 async fn owner(local: &Local, path: &Path) -> Result<(SetId, NodeId), Fault> {
@@ -43,16 +28,16 @@ async fn owner(local: &Local, path: &Path) -> Result<(SetId, NodeId), Fault> {
     had.last().copied().ok_or_else(|| Fault::not_found(format!("no versions of {} were kept", path.display())))
 }
 
-async fn allowed(caller: Caller, path: &Path, want: Want) -> Result<(), Fault> {
+async fn allowed(local: &Local, caller: Caller, path: &Path, want: Want) -> Result<(), Fault> {
     // Of a document that is gone, its folder decides.
-    let there = if path.exists() { path } else { path.parent().unwrap_or(path) };
-    caller.must(there, want).await
+    let there = if local.rights.exists(path) { path } else { path.parent().unwrap_or(path) };
+    caller.must(local, there, want).await
 }
 
 /// Lists the versions kept at a path.
 pub(super) async fn list(local: &Local, caller: Caller, path: &str) -> Result<Vec<pb::SourceVersion>, Fault> {
     let path = absolute("path", path)?;
-    allowed(caller, &path, Want::Read).await?;
+    allowed(local, caller, &path, Want::Read).await?;
     let (set, node) = owner(local, &path).await?;
     let kept = local.context.store.read(|read| versions::of_member(read, set, node))?;
     Ok(kept.into_iter().map(|(number, version)| describe(number, &version)).collect())
@@ -75,31 +60,39 @@ fn describe(number: u32, version: &Version) -> pb::SourceVersion {
 /// Puts a version back as an ordinary change of the document at the path, or as a new document there if it is gone.
 pub(super) async fn restore(local: &Local, caller: Caller, path: &str, number: u32) -> Result<String, Fault> {
     let path = absolute("path", path)?;
-    allowed(caller, &path, Want::Write).await?;
+    allowed(local, caller, &path, Want::Write).await?;
     let (set, node) = owner(local, &path).await?;
     let kept = local.context.store.read(|read| versions::of_member(read, set, node))?;
     let found = kept.into_iter().find(|(kept, _)| *kept == number);
     let (_, version) =
         found.ok_or_else(|| Fault::not_found(format!("{} has no version {number}; see `skybridge versions`", path.display())))?;
-    let (sender, blobs) = mpsc::channel(QUEUE);
-    let op = OpId::from_uuid(local.context.world.mint());
-    let work = Work { repository: local.context.repository.clone(), path: path.clone(), content: version.content, blobs, op };
-    let place = task::blocking("restore a version", move || work.place());
-    let (placed, sent) = tokio::join!(place, send(local, &version.content, sender));
-    let placed = placed.map_err(Fault::internal)?;
-    sent.map_err(Fault::internal)?;
-    if let Some(displaced) = placed.map_err(|error| explain(&path, &error))? {
+    if let Some(displaced) = put(local, &path, version.content).await? {
         keep(local, set, node, &path, displaced).await?;
     }
     local.context.looks.look(set, Look::Set);
     Ok(path.display().to_string())
 }
 
+/// Puts a kept content at a path; returns what it displaced.
+async fn put(local: &Local, path: &Path, content: ContentRef) -> Result<Option<Displaced>, Fault> {
+    let (repository, op, at) = (local.context.repository.clone(), OpId::from_uuid(local.context.world.mint()), path.to_owned());
+    let mut work = step(path, move || Work::begin(repository, op, &at)).await?;
+    let mut reader = local.context.depot.content(AGENT_SCOPE, &content, 0..content.size_bytes).map_err(Fault::internal)?;
+    while let Some(bytes) = reader.next().await.map_err(Fault::internal)? {
+        work = step(path, move || work.append(&Blob::new(BlobKind::Chunk, bytes))).await?;
+    }
+    step(path, move || work.place(&content)).await
+}
+
+async fn step<T: Send + 'static>(path: &Path, work: impl FnOnce() -> Result<T, RepositoryError> + Send + 'static) -> Result<T, Fault> {
+    task::blocking("restore a version", work).await.map_err(Fault::internal)?.map_err(|error| explain(path, &error))
+}
+
 fn explain(path: &Path, error: &RepositoryError) -> Fault {
     Fault::new(FaultKind::Precondition, format!("{}: {error}; nothing was changed", path.display())).because(Reason::SourceAccessDenied)
 }
 
-async fn keep(local: &Local, set: SetId, node: NodeId, path: &Path, displaced: crate::agent::repository::Displaced) -> Result<(), Fault> {
+async fn keep(local: &Local, set: SetId, node: NodeId, path: &Path, displaced: Displaced) -> Result<(), Fault> {
     let kept = crate::agent::applier::keep_displaced(&local.context, &displaced, Cause::RestoredOver, path.display().to_string()).await;
     // What could not be kept stays where it is, and is kept with the leftovers.
     let Some(version) = kept else { return Ok(()) };
@@ -113,31 +106,70 @@ async fn keep(local: &Local, set: SetId, node: NodeId, path: &Path, displaced: c
     Ok(())
 }
 
+/// A version on its way to its place. Every step blocks.
 struct Work {
-    repository: std::sync::Arc<dyn Repository>,
-    path: std::path::PathBuf,
-    content: ContentRef,
-    blobs: mpsc::Receiver<Blob>,
+    repository: Arc<dyn Repository>,
     op: OpId,
+    target: Target,
+    staged: Staged,
+}
+
+/// Where it is put.
+enum Target {
+    /// Instead of a document.
+    Over(At, Stamp),
+    New(RepoKey, Name),
 }
 
 impl Work {
-    /// Stages the version and swaps it in; returns what it displaced. Blocks.
-    fn place(mut self) -> Result<Option<crate::agent::repository::Displaced>, RepositoryError> {
-        let repository = self.repository.clone();
-        let resolve = |path: &Path| repository.resolve(path);
-        let path = self.path.clone();
-        match resolve(&path) {
+    fn begin(repository: Arc<dyn Repository>, op: OpId, path: &Path) -> Result<Self, RepositoryError> {
+        let target = Target::at(&*repository, path)?;
+        let folder = match &target {
+            Target::Over(at, _) => &at.folder,
+            Target::New(folder, _) => folder,
+        };
+        let staged = repository.stage_document(folder, op, ChunkerParameters::DEFAULT)?;
+        Ok(Self { repository, op, target, staged })
+    }
+
+    fn append(mut self, chunk: &Blob) -> Result<Self, RepositoryError> {
+        self.repository.append(&mut self.staged, chunk)?;
+        Ok(self)
+    }
+
+    /// Swaps it in; returns what it displaced.
+    fn place(mut self, content: &ContentRef) -> Result<Option<Displaced>, RepositoryError> {
+        self.repository.finish(&mut self.staged, content)?;
+        let displaced = match &self.target {
+            Target::Over(at, stamp) => {
+                self.repository.inherit(&self.staged, at, &[])?;
+                self.repository.flush(&[&self.staged])?;
+                Some(self.repository.replace(&self.staged, at, stamp)?.1)
+            }
+            Target::New(folder, name) => {
+                self.repository.flush(&[&self.staged])?;
+                self.repository.place_new(&self.staged, folder, name)?;
+                None
+            }
+        };
+        self.repository.settle()?;
+        Ok(displaced)
+    }
+}
+
+impl Target {
+    fn at(repository: &dyn Repository, path: &Path) -> Result<Self, RepositoryError> {
+        match repository.resolve(path) {
             Ok(Resolved { folders, entry, .. }) => {
                 let folder = folders.last().cloned().ok_or(RepositoryError::Gone)?;
                 let name = entry.name.allowed().cloned().ok_or(RepositoryError::Changed)?;
-                self.replace(At { folder, name, key: entry.key }, &entry.stamp).map(Some)
+                Ok(Self::Over(At { folder, name, key: entry.key }, entry.stamp))
             }
             Err(NotSyncable::Repository(RepositoryError::Gone)) => {
                 let folder = path.parent().ok_or(RepositoryError::Gone)?;
                 let name = path.file_name().and_then(|name| Name::new(name.to_string_lossy()).ok()).ok_or(RepositoryError::Gone)?;
-                match resolve(folder) {
-                    Ok(Resolved { entry, .. }) => self.place_new(&entry.key, &name).map(|()| None),
+                match repository.resolve(folder) {
+                    Ok(Resolved { entry, .. }) => Ok(Self::New(entry.key, name)),
                     Err(NotSyncable::Repository(error)) => Err(error),
                     Err(_) => Err(RepositoryError::Unsupported("restoring to the top of a library")),
                 }
@@ -145,31 +177,6 @@ impl Work {
             Err(NotSyncable::Repository(error)) => Err(error),
             Err(_) => Err(RepositoryError::Changed),
         }
-    }
-
-    fn stage(&mut self, folder: &RepoKey) -> Result<crate::agent::repository::Staged, RepositoryError> {
-        let mut staged = self.repository.stage_document(folder, self.op, ChunkerParameters::DEFAULT)?;
-        while let Some(blob) = self.blobs.blocking_recv() {
-            self.repository.append(&mut staged, &blob)?;
-        }
-        self.repository.finish(&mut staged, &self.content)?;
-        Ok(staged)
-    }
-
-    fn replace(&mut self, at: At, stamp: &crate::agent::repository::Stamp) -> Result<crate::agent::repository::Displaced, RepositoryError> {
-        let staged = self.stage(&at.folder)?;
-        self.repository.inherit(&staged, &at, &[])?;
-        self.repository.flush(&[&staged])?;
-        let (_, displaced) = self.repository.replace(&staged, &at, stamp)?;
-        self.repository.settle()?;
-        Ok(displaced)
-    }
-
-    fn place_new(&mut self, folder: &RepoKey, name: &Name) -> Result<(), RepositoryError> {
-        let staged = self.stage(folder)?;
-        self.repository.flush(&[&staged])?;
-        self.repository.place_new(&staged, folder, name)?;
-        self.repository.settle()
     }
 }
 

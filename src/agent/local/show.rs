@@ -150,7 +150,7 @@ pub(super) async fn scope(local: &Local, caller: Caller, id: &str, path: &str) -
         return Ok((set(local, caller, id)?.0, None));
     }
     let path = absolute("path", path)?;
-    caller.must(&path, Want::Read).await?;
+    caller.must(local, &path, Want::Read).await?;
     let (id, row) = member_at(local, &path).await?;
     Ok((id, Some(row.member.node)))
 }

@@ -1,5 +1,6 @@
 //! Plans one batch of dirty members in one transaction.
 
+use super::crossing::{self, Crossing};
 use super::departing::{self, Departing};
 use super::{Order, status};
 use crate::agent::state::{Applying, Braked, Dirty, InFlight, LocalSet, MemberRow, Pushed, StoredTrees, members};
@@ -76,6 +77,12 @@ impl Run<'_> {
                 self.deletes.push(row.member.node);
                 Ok(())
             }
+            Step::Apply(Apply::Create(state)) => match crossing::cross(tx, local, &row)? {
+                Crossing::Nowhere => self.take(tx, local, row, Step::Apply(Apply::Create(state))),
+                // Dirty again: what to do with it is another question now.
+                Crossing::Over => Ok(()),
+                Crossing::NotYet => self.later(tx, &row),
+            },
             step => self.take(tx, local, row, step),
         }
     }
@@ -106,6 +113,13 @@ impl Run<'_> {
         }
         // What was just written is what was planned for; only others were made dirty by it.
         tx.delete::<Dirty>(&(self.set, node))
+    }
+
+    /// Plans it again in a moment.
+    fn later(&self, tx: &mut Transaction<'_>, before: &MemberRow) -> Result<(), StoreError> {
+        let mut row = before.clone();
+        status::retry(&mut row, self.world.now_millis(), self.world.draw());
+        members::save(tx, self.set, Some(before), Some(&row))
     }
 
     fn push(&mut self, tx: &mut Transaction<'_>, row: &mut MemberRow, push: Push) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@
 
 pub mod applied;
 mod batch;
+mod crossing;
 mod departing;
 pub mod journal;
 pub mod outcome;

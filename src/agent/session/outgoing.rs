@@ -186,6 +186,7 @@ impl Outgoing {
                 }
             };
             tokio::select! {
+                biased;
                 prepared = preparing => {
                     self.preparing = None;
                     let prepared = prepared?;

@@ -307,7 +307,6 @@ impl Tracker {
     }
 }
 
-/// Reads what the repository reports, until the agent ends.
 /// Waits until all that the repository had reported when this was called, and all that was asked for, was looked at and stored. What
 /// somebody is still writing is not waited for. Returns `false` when the tracker has stopped.
 pub async fn settled(context: &Context) -> bool {
@@ -334,27 +333,27 @@ async fn take_hints(context: &Context) -> Result<(), RepositoryError> {
     Ok(())
 }
 
+/// Reads what the repository reports, until the agent ends.
 async fn read_hints(context: Context, cancel: CancellationToken) {
     while !cancel.is_cancelled() {
         let repository = std::sync::Arc::clone(&context.repository);
+        let waited = Instant::now() + HINTS_WAIT;
         let read = match hinted("wait for hints", move || repository.wait_for_hints(HINTS_WAIT)).await {
-            Ok(true) => take_hints(&context).await,
-            Ok(false) => Ok(()),
-            Err(error) => Err(error),
+            Ok(true) => take_hints(&context).await.map(|()| true),
+            none => none,
         };
-        let wait = match read {
-            Ok(()) => continue,
+        let until = match read {
+            Ok(true) => continue,
+            // Reports that cannot be waited for were looked for at once.
+            Ok(false) => waited,
             // A repository without reports answers at once.
-            Err(RepositoryError::Unsupported(_)) => CHECK_INTERVAL,
+            Err(RepositoryError::Unsupported(_)) => Instant::now() + CHECK_INTERVAL,
             Err(error) => {
                 reports_failed(&context, &error);
-                HINTS_RETRY
+                Instant::now() + HINTS_RETRY
             }
         };
-        tokio::select! {
-            () = cancel.cancelled() => {}
-            () = tokio::time::sleep(wait) => {}
-        }
+        cancel.run_until_cancelled(tokio::time::sleep_until(until)).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use argon2::{
-    Argon2,
+    Argon2, Params,
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc},
 };
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     model::{Fault, FaultKind},
+    sys::World,
     task,
 };
 
@@ -36,18 +37,21 @@ impl std::fmt::Debug for PasswordHash {
 #[derive(Debug, Clone)]
 pub struct Passwords {
     permits: Arc<Semaphore>,
+    hasher: Argon2<'static>,
+    world: Arc<dyn World>,
     /// Of a password that nobody has: checked where there is no account, so that this takes as long.
     nobody: Arc<PasswordHash>,
 }
 
 impl Passwords {
-    /// Makes a hasher; computes one hash.
+    /// Makes a hasher of these costs; computes one hash.
     ///
     /// # Errors
-    /// When the system has no randomness.
-    pub fn new() -> Result<Self, Fault> {
-        let nobody = compute(super::Secret::draw("").expose())?;
-        Ok(Self { permits: Arc::new(Semaphore::new(PARALLEL_MAX)), nobody: Arc::new(nobody) })
+    /// When the costs are out of bounds.
+    pub fn new(world: Arc<dyn World>, costs: Params) -> Result<Self, Fault> {
+        let hasher = Argon2::from(costs);
+        let nobody = compute(&hasher, &salt(&*world), super::Secret::draw(&*world, "").expose())?;
+        Ok(Self { permits: Arc::new(Semaphore::new(PARALLEL_MAX)), hasher, world, nobody: Arc::new(nobody) })
     }
 
     /// Hashes a new password.
@@ -62,7 +66,8 @@ impl Passwords {
         if password.len() > BYTES_MAX {
             return Err(Fault::invalid(field, format!("a password has at most {BYTES_MAX} bytes")));
         }
-        self.run(move || compute(&password)).await?
+        let (hasher, salt) = (self.hasher.clone(), salt(&*self.world));
+        self.run(move || compute(&hasher, &salt, &password)).await?
     }
 
     /// Whether a password is the one that was hashed. Without a hash it takes as long and is not.
@@ -88,8 +93,13 @@ impl Passwords {
     }
 }
 
-fn compute(password: &str) -> Result<PasswordHash, Fault> {
-    let hash = Argon2::default().hash_password(password.as_bytes()).map_err(Fault::internal)?;
+/// A salt of 128 bits.
+fn salt(world: &dyn World) -> [u8; 16] {
+    ((u128::from(world.draw()) << 64) | u128::from(world.draw())).to_be_bytes()
+}
+
+fn compute(hasher: &Argon2<'_>, salt: &[u8], password: &str) -> Result<PasswordHash, Fault> {
+    let hash = hasher.hash_password_with_salt(password.as_bytes(), salt).map_err(Fault::internal)?;
     Ok(PasswordHash(hash.to_string()))
 }
 

@@ -2,6 +2,8 @@
 
 use zeroize::Zeroizing;
 
+use crate::sys::World;
+
 /// Hashes of secrets live in a domain of their own, so that no other hash of the store can be taken for one.
 const CONTEXT: &str = "skybridge 2026-01 secret";
 
@@ -11,11 +13,11 @@ pub struct Secret(Zeroizing<String>);
 impl Secret {
     /// Draws one whose text begins with `prefix`, by which secrets that got somewhere else are recognised.
     #[must_use]
-    pub fn draw(prefix: &str) -> Self {
-        let bytes = Zeroizing::new(rand::random::<[u8; 32]>());
+    pub fn draw(world: &dyn World, prefix: &str) -> Self {
+        let numbers = Zeroizing::new([(); 4].map(|()| world.draw()));
         let mut text = Zeroizing::new(prefix.to_owned());
-        for byte in bytes.iter() {
-            text.push_str(&format!("{byte:02x}"));
+        for number in numbers.iter() {
+            text.push_str(&Zeroizing::new(format!("{number:016x}")));
         }
         Self(text)
     }

@@ -6,6 +6,7 @@ use super::{Account, Attempts, NewToken, Passwords, Scope, Secret, Token, accoun
 use crate::coordinator::failure::Failure;
 use crate::model::{Fault, FaultKind, Timestamp, TokenId};
 use crate::store::Store;
+use crate::sys::World;
 
 /// How long the token of a sign-in works.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -49,6 +50,7 @@ pub async fn sign_in(
     store: &Store,
     passwords: &Passwords,
     attempts: &Attempts,
+    world: &dyn World,
     attempt: SignIn,
     now: Timestamp,
 ) -> Result<SignedIn, Fault> {
@@ -60,7 +62,7 @@ pub async fn sign_in(
         tracing::info!(from = ?attempt.from, "a sign-in was refused");
         return Err(Fault::new(FaultKind::Unauthenticated, "wrong address or password"));
     };
-    let secret = token::draw();
+    let secret = token::draw(world);
     let hash = secret.hash();
     let expires = after(now, LIFETIME);
     let view = NewToken { id: attempt.token, account: id, label: attempt.label, scope: Scope::Full, expires };

@@ -1,10 +1,14 @@
 //! Signing in, tokens, and what is never told.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use argon2::Params;
 
 use super::*;
 use crate::coordinator::fixture::{ADA, Fixture, PASSWORD};
 use crate::model::{Fault, FaultKind, TokenId};
+use crate::sys::RealWorld;
 
 async fn attempt(fixture: &Fixture, email: &str, password: &str) -> Result<SignedIn, Fault> {
     let context = &fixture.context;
@@ -15,7 +19,7 @@ async fn attempt(fixture: &Fixture, email: &str, password: &str) -> Result<Signe
         from: Some([127, 0, 0, 1].into()),
         token: context.mint(),
     };
-    sign_in(&context.store, &context.passwords, &context.attempts, attempt, context.now()).await
+    sign_in(&context.store, &context.passwords, &context.attempts, &*context.world, attempt, context.now()).await
 }
 
 #[tokio::test]
@@ -57,7 +61,7 @@ async fn a_token_works_until_it_ends_is_revoked_or_its_account_ends() {
     assert!(!works(now));
     context.transact(move |tx| Ok(revoke_token(tx, account, id)?)).await.unwrap();
 
-    let secret = draw();
+    let secret = draw(&*context.world);
     let (hash, id) = (secret.hash(), context.mint::<TokenId>());
     let new = NewToken { id, account, label: String::new(), scope: Scope::Read, expires: token.expires };
     context.transact(move |tx| issue(tx, hash, &new, now)).await.unwrap();
@@ -78,7 +82,7 @@ async fn secrets_are_not_shown() {
 
 #[tokio::test]
 async fn passwords_have_a_least_and_a_greatest_length() {
-    let passwords = Passwords::new().unwrap();
+    let passwords = Passwords::new(Arc::new(RealWorld), Params::DEFAULT).unwrap();
     for password in ["short".to_owned(), "x".repeat(2_000)] {
         let fault = passwords.hash("new_password", password).await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::Invalid { field: "new_password".into() });

@@ -6,6 +6,7 @@ use super::{Secret, account, secret};
 use crate::coordinator::failure::Failure;
 use crate::model::{AccountId, Fault, FaultKind, Timestamp, TokenId};
 use crate::store::{Read, ReadExt as _, Record, StoreError, Table, Transaction, WriteExt as _};
+use crate::sys::World;
 
 /// What tokens begin with, so that scanners find them where they should not be.
 const PREFIX: &str = "skyb_";
@@ -88,8 +89,8 @@ pub struct NewToken {
 
 /// Draws the secret of a new token.
 #[must_use]
-pub(crate) fn draw() -> Secret {
-    Secret::draw(PREFIX)
+pub(crate) fn draw(world: &dyn World) -> Secret {
+    Secret::draw(world, PREFIX)
 }
 
 /// Stores a token whose secret has this hash. Tokens of the account that have ended are forgotten.

@@ -31,8 +31,8 @@ impl pb::account_service_server::AccountService for Service {
             from,
             token: self.context.mint(),
         };
-        let Context { store, passwords, attempts, .. } = &self.context;
-        let signed_in = accounts::sign_in(store, passwords, attempts, attempt, self.context.now()).await?;
+        let Context { store, passwords, attempts, world, .. } = &self.context;
+        let signed_in = accounts::sign_in(store, passwords, attempts, &**world, attempt, self.context.now()).await?;
         Ok(Response::new(pb::SignInResponse {
             token: signed_in.secret.expose().to_owned(),
             expire_time: time(signed_in.token.expires),
@@ -154,7 +154,7 @@ impl pb::account_service_server::AccountService for Service {
             return Err(ProtocolError::new("lifetime", "must be from 1 minute to 366 days").into());
         }
         let label = field::bounded("label", request.label, LABEL_BYTES_MAX)?;
-        let secret = accounts::draw();
+        let secret = accounts::draw(&*self.context.world);
         let (hash, id, now) = (secret.hash(), self.context.mint::<TokenId>(), self.context.now());
         let made = self.context.transact(move |tx| {
             let (account, record) = whose(tx, caller.account, &request.network, &request.email)?;

@@ -2,15 +2,16 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::HeaderValue;
 use tonic::body::Body;
 use tower::{Layer, Service};
 use tracing::Instrument as _;
-use uuid::Uuid;
 
 use super::call::{Call, watch};
+use crate::sys::World;
 use crate::telemetry;
 
 /// The header by which a caller may name its request, and which the answer repeats: what to quote when asking about it.
@@ -19,20 +20,23 @@ const REQUEST_ID: &str = "x-request-id";
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
 /// Makes [`Served`].
-#[derive(Debug, Clone, Copy)]
-pub(in crate::net) struct ServedLayer;
+#[derive(Debug, Clone)]
+pub(in crate::net) struct ServedLayer(pub(in crate::net) Arc<dyn World>);
 
 impl<S> Layer<S> for ServedLayer {
     type Service = Served<S>;
 
     fn layer(&self, inner: S) -> Served<S> {
-        Served(inner)
+        Served { inner, world: Arc::clone(&self.0) }
     }
 }
 
 /// A service whose calls are traced and measured.
 #[derive(Debug, Clone)]
-pub(in crate::net) struct Served<S>(S);
+pub(in crate::net) struct Served<S> {
+    inner: S,
+    world: Arc<dyn World>,
+}
 
 impl<S> Service<http::Request<Body>> for Served<S>
 where
@@ -44,15 +48,15 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
+        self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let id = request_id(request.headers());
+        let id = request_id(request.headers(), &*self.world);
         let call = Call::start(true, request.uri().path(), id.to_str().ok());
         telemetry::adopt(call.span(), request.headers());
         let span = call.span().clone();
-        let answer = span.in_scope(|| self.0.call(request));
+        let answer = span.in_scope(|| self.inner.call(request));
         let answer = async move {
             let mut answer = watch(call, answer.await?);
             answer.headers_mut().insert(REQUEST_ID, id);
@@ -62,10 +66,10 @@ where
     }
 }
 
-fn request_id(headers: &http::HeaderMap) -> HeaderValue {
+fn request_id(headers: &http::HeaderMap, world: &dyn World) -> HeaderValue {
     let printable = |value: &&HeaderValue| value.len() <= REQUEST_ID_BYTES_MAX && value.as_bytes().iter().all(u8::is_ascii_graphic);
     if let Some(given) = headers.get(REQUEST_ID).filter(printable) {
         return given.clone();
     }
-    HeaderValue::try_from(Uuid::now_v7().to_string()).unwrap_or(HeaderValue::from_static("-"))
+    HeaderValue::try_from(world.mint().to_string()).unwrap_or(HeaderValue::from_static("-"))
 }

@@ -109,8 +109,9 @@ async fn s_c09_progress_shows_what_is_done_and_what_is_to_do() {
     for number in 0..5 {
         world.source.write(&format!("Plans/{number}.txt"), "new");
     }
+    let agent = world.agent.clone();
     let progress = async || {
-        let progress = world.agent.state(false, false).await.ok()?.progress?;
+        let progress = agent.state(false, false).await.ok()?.progress?;
         Some([progress.done_items, progress.total_items, progress.done_bytes, progress.total_bytes])
     };
     world.until("what is to do is counted", async || (progress().await? == [2, 7, 1, 16]).then_some(())).await;
@@ -151,7 +152,8 @@ async fn s_c03_a_member_tells_when_and_by_whom_it_was_last_synced_and_when_it_is
     let mut world = World::start().await;
     world.source.write("Plans/a.txt", "a");
     let set = world.sync(&["Plans"], "acme/team", options()).await;
-    let told = async |path: &str| world.agent.told(&set, path).await.unwrap();
+    let agent = world.agent.clone();
+    let told = async |path: &str| agent.told(&set, path).await.unwrap();
     let synced = told("Plans/a.txt").await;
     assert!(synced.success_time.is_some() && synced.attempt_time.is_some() && synced.retry_time.is_none(), "{synced:?}");
     assert_eq!((synced.success_by.as_str(), synced.size_bytes), (ADA, 1));
@@ -167,7 +169,10 @@ async fn s_c03_a_member_tells_when_and_by_whom_it_was_last_synced_and_when_it_is
     world.start_coordinator().await;
     world.settle().await;
     let again = told("Plans/a.txt").await;
-    assert!(again.success_time.unwrap().seconds >= synced.success_time.unwrap().seconds && again.state() == MemberState::Synced, "{again:?}");
+    assert!(
+        again.success_time.unwrap().seconds >= synced.success_time.unwrap().seconds && again.state() == MemberState::Synced,
+        "{again:?}"
+    );
     let there = world.ada.reported(&set, MemberState::Unspecified).await.unwrap();
     let paths: Vec<_> = there.iter().map(|member| (member.source_path.as_str(), member.target_path.as_str())).collect();
     assert!(paths.contains(&("Plans/a.txt", "acme/team/Plans/a.txt")), "the cloud knows where both copies are: {paths:?}");
@@ -248,7 +253,8 @@ async fn s_c05_a_folder_or_one_member_is_asked_for_alone() {
     world.settle().await;
     assert_eq!(world.agent.request_sync("Plans/one").await.unwrap(), 3);
     world.settle().await;
-    let mut there = tree(&[("one/", ""), ("one/a.txt", "one/a.txt"), ("one/deep/", ""), ("one/deep/b.txt", "one/deep/b.txt"), ("two/", "")]);
+    let mut there =
+        tree(&[("one/", ""), ("one/a.txt", "one/a.txt"), ("one/deep/", ""), ("one/deep/b.txt", "one/deep/b.txt"), ("two/", "")]);
     assert_eq!(world.ada.tree("acme/team/Plans").await, there, "{}", world.dump().await);
     let node = world.agent.member("Plans/two/d.txt").await.unwrap().node_id;
     world.ada.request_sync(&set, &node).await.unwrap();

@@ -94,8 +94,7 @@ impl Person {
             target: named(parent).map(Target::Parent),
             ..pb::WriteDocumentHeader::default()
         };
-        let messages =
-            [Kind::Header(header), Kind::Data(bytes.into())].map(|kind| pb::WriteDocumentRequest { kind: Some(kind) });
+        let messages = [Kind::Header(header), Kind::Data(bytes.into())].map(|kind| pb::WriteDocumentRequest { kind: Some(kind) });
         let written = self.library().write_document(self.with(futures::stream::iter(messages))).await?;
         Ok(written.into_inner().node.expect("a node"))
     }

@@ -75,11 +75,11 @@ impl Source {
         fs::copy(self.path(from), self.path(to)).unwrap_or_else(|error| panic!("{from} to {to}: {error}"));
     }
 
-    /// Removes a document, or a folder with what is in it.
+    /// Removes a document, or a folder with what is in it: at one moment, by taking it out of the library first.
     pub(crate) fn remove(&self, relative: &str) {
         let path = self.path(relative);
-        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        removed.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let bin = tempfile::tempdir_in(self.root.parent().expect("a library lies somewhere")).expect("a bin");
+        fs::rename(&path, bin.path().join("removed")).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
     /// Sets a property as other programs do.

@@ -52,9 +52,10 @@ fn edge_n14_n18_deep_folders_and_long_paths() {
     drop(f.files.create(&dir, &[b'f'; 255], 0o644).unwrap());
     let entries = f.repository.list(&key).unwrap();
     assert_eq!(entries[0].name.as_bytes(), [b'f'; 255]);
-    // Without a memory of where it was seen, the folder is found all the same.
+    // Without a memory of where it was seen, the folder is found all the same. How long ago it was written is no matter.
     let fresh = open(config(f.dir.path()));
-    assert_eq!(fresh.list(&key).unwrap(), entries);
+    let keys = |entries: &[Entry]| entries.iter().map(|entry| (entry.name.clone(), entry.key.clone())).collect::<Vec<_>>();
+    assert_eq!(keys(&fresh.list(&key).unwrap()), keys(&entries));
 }
 
 #[test]
