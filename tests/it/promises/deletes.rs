@@ -528,3 +528,29 @@ async fn s_d10_the_brake_stops_deletes_at_the_source_too_and_counts_what_came_be
     let refused = world.agent.approve_brake(&set).await.unwrap_err();
     assert_eq!(refused.code, Code::FailedPrecondition, "{refused:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_d10_what_is_approved_on_one_side_is_not_approved_on_the_other() {
+    let mut world = World::with(|config| config.brake = Limits { share: 0.5, least: 4, most: 1_000 }).await;
+    for number in 0..12 {
+        world.source.write(&format!("Plans/one/{number}.txt"), "x");
+    }
+    for number in 0..8 {
+        world.source.write(&format!("Plans/{number}.txt"), "x");
+    }
+    let set = world.sync(&["Plans"], "acme/team", SyncOptions { delete_source: true, ..options() }).await;
+    world.source.remove("Plans/one");
+    world.settle().await;
+    assert_eq!(world.agent.approve_brake(&set).await.unwrap(), 13);
+    world.settle().await;
+    assert_eq!(world.same("Plans", "acme/team/Plans").await.len(), 8);
+    world.stop_agent().await;
+    for number in 0..6 {
+        world.ada.rm(&format!("acme/team/Plans/{number}.txt")).await.unwrap();
+    }
+    world.start_agent().await;
+    world.settle().await;
+    assert_eq!(world.source.tree("Plans").len(), 8, "{}", world.dump().await);
+    let syncs = world.agent.syncs().await;
+    assert_eq!((syncs[0].reason(), syncs[0].brake_deletes), (Reason::BrakeEngaged, 6), "{}", world.dump().await);
+}

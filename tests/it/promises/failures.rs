@@ -295,6 +295,14 @@ async fn s_e02_a_change_of_password_ends_grants_if_it_says_so() {
     world.until("others go on", async || there("acme/team/Adas/a.txt", "3").await).await;
     bob.restore_grant(&set).await.unwrap();
     world.until("it heals", async || there("acme/team/Bobs/a.txt", "3").await).await;
+
+    bob.revoke_grant(&set).await.unwrap();
+    world.source.write("Bobs/a.txt", "4");
+    world.until("its owner ended it", async || (world.agent.is("Bobs/a.txt").await == failed).then_some(())).await;
+    let refused = world.ada.restore_grant(&set).await.unwrap_err();
+    assert_eq!(refused.code, tonic::Code::PermissionDenied, "nobody else acts in its owner's name: {refused:?}");
+    bob.restore_grant(&set).await.unwrap();
+    world.until("it heals again", async || there("acme/team/Bobs/a.txt", "4").await).await;
 }
 
 /// Gives the agent another certificate for the same key, which ends at this time. The coordinator's authority is at hand, as nobody else's is.

@@ -122,9 +122,17 @@ async fn s_c09_progress_shows_what_is_done_and_what_is_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s_c11_agents_are_listed_and_can_be_revoked() {
-    let world = World::start().await;
+    let mut world = World::start().await;
     world.source.write("Plans/a.txt", "one");
     world.sync(&["Plans"], "acme/team", options()).await;
+    world.stop_agent().await;
+    for text in ["1", "2", "3"] {
+        world.ada.write("acme/team/Plans/lag.txt", text).await.unwrap();
+    }
+    let away = world.until("it is away", async || world.ada.agents().await.ok()?.into_iter().find(|agent| !agent.connected)).await;
+    assert!((1..=3).contains(&away.lag_entries), "{away:?}");
+    world.start_agent().await;
+    world.settle().await;
     let agents = world.ada.agents().await.unwrap();
     let [agent] = &agents[..] else { panic!("{agents:?}") };
     assert_eq!((agent.name.as_str(), agent.connected, agent.lag_entries, agent.set_count), ("fileserver", true, 0, 1));

@@ -74,7 +74,7 @@ async fn s_b15_a_direct_member_is_paired_wherever_it_is_in_its_library() {
     world.source.write("here/a.txt", "one");
     world.source.write("Plans/b.txt", "b");
     let set = world.sync(&["here/a.txt"], "acme/team/There", options()).await;
-    world.sync(&["Plans"], "acme/team", options()).await;
+    let plans = world.sync(&["Plans"], "acme/team", options()).await;
     let node = world.ada.id("acme/team/There/a.txt").await;
 
     world.source.mkdir("elsewhere/deep");
@@ -93,7 +93,17 @@ async fn s_b15_a_direct_member_is_paired_wherever_it_is_in_its_library() {
     assert_eq!(world.ada.read("acme/team/Other/a.txt").await.unwrap(), "three", "{}", world.dump().await);
     assert_eq!(world.ada.id("acme/team/Other/a.txt").await, node);
     assert_eq!(world.ada.tree("acme/team/Plans").await, tree(&[("b.txt", "b")]), "the other set passes it over");
-    assert_eq!(world.agent.member("Plans/a.txt").await.map(|member| member.set_id), Some(set));
+    assert_eq!(world.agent.member("Plans/a.txt").await.map(|member| member.set_id), Some(set.clone()));
+    let passed_over = world.agent.excluded(&plans).await;
+    assert_eq!(passed_over, [("Plans/a.txt".to_owned(), (MemberState::Excluded, Reason::AlreadySynced))]);
+    // In the cloud, too.
+    world.ada.mv("acme/team/Other/a.txt", "acme/team/Plans/a.txt").await.unwrap();
+    world.settle().await;
+    world.ada.write("acme/team/Plans/a.txt", "four").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("a.txt", "four"), ("b.txt", "b")]));
+    assert_eq!(world.ada.node("acme/team/Plans/a.txt").await.unwrap().set_id, set, "it keeps its own set");
+    assert!(!world.agent.unsync("Plans/a.txt", false).await.is_err(), "and is unsynced alone");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -115,6 +115,22 @@ async fn s_f01_unsync_restores_permissions_exactly_whatever_came_in_between() {
     }
     assert_eq!(world.ada.trashed().await, [""; 0]);
 
+    // It is told on both sides, until somebody asks for a sync.
+    let put_back = Some((MemberState::Synced, Reason::Locked));
+    for name in ["replaced", "opened", "deleted", "renamed"] {
+        assert_eq!(world.agent.is(&format!("Plans/{name}")).await, put_back, "{name}: {}", world.dump().await);
+    }
+    assert_eq!((world.agent.is("Plans/pulled").await, world.agent.is("Plans/listed").await), (SYNCED, SYNCED));
+    let told = async |count: usize| {
+        let told = world.ada.reported(&set, MemberState::Synced).await.ok()?;
+        (told.iter().filter(|member| member.reason() == Reason::Locked).count() == count).then_some(())
+    };
+    world.until("the cloud is told", async || told(4).await).await;
+    world.agent.request_sync("Plans/replaced").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.agent.is("Plans/replaced").await, SYNCED);
+    world.until("that is told, too", async || told(3).await).await;
+
     world.agent.end(&set, false).await.unwrap();
     assert_eq!(modes(&["pulled", "replaced", "opened", "deleted", "renamed"]), [0o620; 5], "as they were");
     assert_eq!(world.source.access_list("Plans/listed"), list);
