@@ -47,7 +47,8 @@ pub async fn try_again(context: &Context, set: SetId, node: Option<NodeId>) -> R
                 chosen.push(row);
             }
         }
-        woken += chosen.len() as u64;
+        // What was just begun anew comes by again, in a later page: it is on its way.
+        woken += chosen.iter().filter(|row| row.status.now.state != MemberState::Pending).count() as u64;
         let world = context.world.clone();
         let again = context.store.transact(move |tx| {
             chosen.iter().try_for_each(|row| {
