@@ -155,6 +155,11 @@ pub struct AgentConfig {
     pub socket: Option<PathBuf>,
     /// Members of this group see and manage every sync set.
     pub administrators_group: Option<String>,
+    /// Only members of this group, and administrators, make sync sets; unset: everybody who may change what they sync.
+    pub users_group: Option<String>,
+    /// Whom what is made at the source belongs to, as `USER` or `USER:GROUP`, by names or numbers; unset: the agent itself. A folder that
+    /// gives its own group goes before this one. Anybody but the agent itself takes an agent that is root, or may give files away.
+    pub owner: Option<String>,
     /// How long something must be missing before it counts as deleted, in milliseconds. Shorter, and the halves of a slow move become a
     /// delete and an upload; longer, and deletes take longer.
     pub settle_millis: u64,
@@ -188,6 +193,8 @@ impl Default for AgentConfig {
             default_locale: "en_US".to_owned(),
             socket: None,
             administrators_group: None,
+            users_group: None,
+            owner: None,
             settle_millis: 500,
             quiet_millis: 2_000,
             rescan_seconds: 3_600,

@@ -67,7 +67,7 @@ async fn forget_members(context: &Context, set: SetId) -> Result<(), StoreError>
 /// Gives a document back the permissions that it had.
 async fn unprotect(context: &Context, row: &MemberRow) {
     let (Some(source), Some(held)) = (&row.source, row.member.source_node()) else { return };
-    let Some(original) = source.protection else { return };
+    let Some(original) = row.protection.clone() else { return };
     let name = source.aside.clone().unwrap_or_else(|| held.state.place.name.clone());
     let at = At { folder: source.folder.clone(), name, key: source.key.clone() };
     let repository = context.repository.clone();

@@ -27,7 +27,7 @@ use crate::model::AgentId;
 use crate::net::NetError;
 use crate::net::channel::Use;
 use crate::store::{OpenError, ReadExt as _, RedbOptions, Store, StoreError, WriteExt as _};
-use crate::sys::{Files, LinuxFiles, LinuxRights, LinuxWatches, RealWorld, Rights, Watches, World};
+use crate::sys::{Files, LinuxFiles, LinuxRights, LinuxWatches, RealWorld, Rights, Watches, World, owner_named};
 use crate::task::{Handle, Lost, Tasks};
 use crate::wire::Directive;
 
@@ -57,6 +57,12 @@ pub enum AgentError {
     /// No site is configured.
     #[error("no site is configured: give --root DIR with Sites/<site>/documentLibrary in it, or --site NAME=DIR")]
     NoSites,
+    /// Nobody is who new items are to belong to.
+    #[error("owner = {owner:?}: this machine has no such user or group; give USER or USER:GROUP, by names or numbers")]
+    Owner {
+        /// Who is configured.
+        owner: String,
+    },
     /// The coordinator's address or a certificate cannot be used.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -80,7 +86,11 @@ pub enum AgentError {
 pub async fn run(config: AgentConfig, cancel: CancellationToken) -> Result<(), AgentError> {
     let enrolled = enrolment::load(&config)?;
     let tasks = Tasks::under(&cancel);
-    let agent = Agent::start(Parts::open(&config, enrolled)?, config, tasks.clone()).await?;
+    let (credentials, renewed) = (enrolled.credentials.clone(), config.clone());
+    let parts = Parts::open(&config, enrolled)?;
+    let (control, ended) = (parts.channels.control.clone(), tasks.cancel().clone());
+    drop(tasks.spawn("renewal", async move { enrolment::keep_renewed(&renewed, &credentials, &control, ended).await }));
+    let agent = Agent::start(parts, config, tasks.clone()).await?;
     let (local, socket, ended) = (agent.local().clone(), agent.local.context.config.socket_path(), tasks.cancel().clone());
     let served = socket.clone();
     let commands = tasks.spawn("local service", async move { local::serve(local, &served, ended).await });
@@ -255,14 +265,15 @@ async fn repository(
     watches: Option<Arc<dyn Watches>>,
     config: &AgentConfig,
 ) -> Result<FilesystemRepository, AgentError> {
+    let owner = |configured: &str| owner_named(configured).ok_or_else(|| AgentError::Owner { owner: configured.to_owned() });
     let (identity, known) = identity(store, world).await?;
     let config = RepositoryConfig {
         repository: identity,
         root: config.root.clone(),
         mapped: config.sites.iter().map(|(name, path)| (SiteName(name.clone()), path.clone())).collect(),
         known,
-        locales: config.sites.keys().map(|name| (SiteName(name.clone()), config.default_locale.clone())).collect(),
-        owner: None,
+        default_locale: config.default_locale.clone(),
+        owner: config.owner.as_deref().map(owner).transpose()?,
         quiet: Duration::from_millis(config.quiet_millis),
     };
     let repository = FilesystemRepository::open(files, watches, config)?;

@@ -6,12 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::text;
 
 /// How often a plain line is written at most: a log of an hour's upload stays readable.
 const LINE_INTERVAL: Duration = Duration::from_secs(2);
+/// A pace over less time than this says nothing.
+const PACE_AFTER: Duration = Duration::from_secs(1);
 
 /// How far long work has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,12 +36,40 @@ impl std::fmt::Display for Standing {
     }
 }
 
+impl Standing {
+    /// How much is done and how much there is, by what says more: bytes, unless there are none.
+    const fn share(&self) -> (u64, u64) {
+        if self.bytes_total > 0 { (self.bytes_done, self.bytes_total) } else { (self.items_done, self.items_total) }
+    }
+
+    /// Tells how fast it went since an earlier standing, and how long the rest takes at that pace; nothing while that cannot be told.
+    fn pace(&self, since: &Self, elapsed: Duration) -> String {
+        let ((done, total), (before, _)) = (self.share(), since.share());
+        let rate = done.saturating_sub(before) as f64 / elapsed.as_secs_f64();
+        if !rate.is_normal() || elapsed < PACE_AFTER {
+            return String::new();
+        }
+        let rate_text = if self.bytes_total > 0 { format!("{}/s", text::size(rate as u64)) } else { format!("{rate:.0} items/s") };
+        let left = Duration::from_secs((total.saturating_sub(done) as f64 / rate).ceil() as u64);
+        format!(", {rate_text}, {} left", HumanDuration(left))
+    }
+}
+
 /// Shows progress until dropped.
 #[derive(Debug)]
 pub(crate) struct Progress {
     label: &'static str,
     bar: Option<ProgressBar>,
-    state: Mutex<(Standing, Option<Instant>)>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    now: Standing,
+    /// The first standing, and when that was: what the pace is reckoned from.
+    first: Option<(Standing, Instant)>,
+    /// When the last plain line was written.
+    line: Option<Instant>,
 }
 
 impl Progress {
@@ -76,30 +106,31 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        self.lock().0
+        self.lock().now
     }
 
     fn change(&self, change: impl FnOnce(&mut Standing)) {
         let mut state = self.lock();
-        let before = state.0;
-        change(&mut state.0);
-        let now = state.0;
+        let before = state.now;
+        change(&mut state.now);
+        let now = state.now;
         if now == before {
             return;
         }
+        let (first, begun) = *state.first.get_or_insert_with(|| (now, Instant::now()));
+        let message = format!("{now}{}", now.pace(&first, begun.elapsed()));
         if let Some(bar) = &self.bar {
-            // Bytes say more than items, unless there are none.
-            let (done, total) = if now.bytes_total > 0 { (now.bytes_done, now.bytes_total) } else { (now.items_done, now.items_total) };
+            let (done, total) = now.share();
             bar.set_length(total);
             bar.set_position(done.min(total));
-            bar.set_message(now.to_string());
-        } else if state.1.is_none_or(|shown| shown.elapsed() >= LINE_INTERVAL) {
-            state.1 = Some(Instant::now());
-            eprintln!("{}: {now}", self.label);
+            bar.set_message(message);
+        } else if state.line.is_none_or(|shown| shown.elapsed() >= LINE_INTERVAL) {
+            state.line = Some(Instant::now());
+            eprintln!("{}: {message}", self.label);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, (Standing, Option<Instant>)> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -109,5 +140,22 @@ impl Drop for Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_c09_the_pace_tells_rate_and_time_left() {
+        let first = Standing { items_done: 10, items_total: 100, bytes_done: 1_000_000, bytes_total: 100_000_000 };
+        let now = Standing { items_done: 20, bytes_done: 11_000_000, ..first };
+        let items = |standing: Standing| Standing { bytes_done: 0, bytes_total: 0, ..standing };
+        let after = Duration::from_secs(10);
+        assert_eq!(now.pace(&first, after), format!(", {}/s, 89 seconds left", text::size(1_000_000)));
+        assert_eq!(items(now).pace(&items(first), after), ", 1 items/s, 80 seconds left");
+        assert_eq!(now.pace(&first, Duration::ZERO), "");
+        assert_eq!(first.pace(&first, after), "", "nothing moved");
     }
 }

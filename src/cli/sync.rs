@@ -62,6 +62,9 @@ pub(crate) enum Command {
         /// Move the copies in the cloud to the trash
         #[arg(long)]
         remove_from_cloud: bool,
+        /// Also what is not synced and lies in the folder that is removed
+        #[arg(long, requires = "remove_from_cloud")]
+        with_non_members: bool,
     },
 }
 
@@ -151,9 +154,9 @@ pub(crate) async fn run(globals: &Globals, command: Command) -> anyhow::Result<(
             let answer = agent.approve_brake(pb::ApproveBrakeRequest { set_id }).await?.into_inner();
             output.print(&answer, |answer| format!("approved: {} may be deleted\n", text::count(answer.delete_count, "item")))
         }
-        Command::Unsync { which, remove_from_cloud } => {
+        Command::Unsync { which, remove_from_cloud, with_non_members } => {
             let Scope { set_id, path } = Scope::of(&mut agent, &which).await?;
-            let answer = agent.end_sync(pb::EndSyncRequest { set_id, path, remove_from_cloud }).await?.into_inner();
+            let answer = agent.end_sync(pb::EndSyncRequest { set_id, path, remove_from_cloud, with_non_members }).await?.into_inner();
             output.print(&answer, |answer| {
                 let what = if answer.set_ended { "the sync has ended" } else { "it is no longer synced" };
                 let copies = if remove_from_cloud { "the copies in the cloud are in the trash" } else { "both copies stay" };

@@ -387,7 +387,7 @@ impl Person<'_> {
     }
 
     pub(crate) fn unsync(&self, definition: &Definition, node: Option<NodeId>, remove: bool) -> Result<(), Fault> {
-        let definition = definition.clone();
+        let (definition, remove) = (definition.clone(), remove.then_some(sets::Removed::Members));
         match node {
             Some(node) => self.change(move |tx, _, actor| sets::unsync_member(tx, actor, &definition, node, remove)),
             None => loop {

@@ -21,6 +21,8 @@ use crate::model::AgentId;
 
 /// How long an agent's certificate is valid; it renews itself while it is used.
 pub const AGENT_VALIDITY: Duration = Duration::days(90);
+/// It does so when it is closer to its end than this.
+const AGENT_RENEWAL: Duration = Duration::days(60);
 /// How long the server's certificate is valid.
 const SERVER_VALIDITY: Duration = Duration::days(397);
 /// The server's certificate is issued anew when it is closer to its end than this.
@@ -179,6 +181,17 @@ pub fn new_agent_key() -> Result<(String, String), NetError> {
     let key = KeyPair::generate().map_err(wrong)?;
     let request = CertificateParams::default().serialize_request(&key).map_err(wrong)?.pem().map_err(wrong)?;
     Ok((key.serialize_pem(), request))
+}
+
+/// Whether it is time for an agent to renew its certificate.
+///
+/// # Errors
+/// When it is no certificate.
+pub fn is_renewal_due(certificate_pem: &str) -> Result<bool, NetError> {
+    let wrong = |error: &dyn std::fmt::Display| NetError::certificate("the agent's certificate", error);
+    let der = CertificateDer::from_pem_slice(certificate_pem.as_bytes()).map_err(|error| wrong(&error))?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(&der).map_err(|error| wrong(&error))?;
+    Ok(parsed.validity().not_after.timestamp() < (OffsetDateTime::now_utc() + AGENT_RENEWAL).unix_timestamp())
 }
 
 /// Reads the agent's id out of a certificate that was verified.

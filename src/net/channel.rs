@@ -21,6 +21,7 @@ use tonic::transport::Endpoint;
 use tower::Service as _;
 
 use super::authority::{Fingerprint, Identity};
+use super::credentials::Credentials;
 use super::verify::Pinned;
 use super::{Channel, NetError};
 use crate::config::ProxyAddress;
@@ -60,8 +61,8 @@ pub struct ChannelOptions {
     pub address: String,
     /// How it is recognised.
     pub trust: Trust,
-    /// An agent's certificate.
-    pub identity: Option<Identity>,
+    /// What an agent shows of itself.
+    pub identity: Option<Credentials>,
     /// An HTTP proxy that is asked to CONNECT.
     pub proxy: Option<ProxyAddress>,
 }
@@ -155,10 +156,7 @@ impl ChannelOptions {
             }
         };
         let mut config = match &self.identity {
-            Some(identity) => {
-                let (chain, key) = parse(identity)?;
-                builder.with_client_auth_cert(chain, key).map_err(|error| NetError::certificate("the agent's certificate", error))?
-            }
+            Some(credentials) => builder.with_client_cert_resolver(Arc::new(credentials.clone())),
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
@@ -187,10 +185,14 @@ impl ChannelOptions {
         impl tower::Service<Uri, Response = TokioIo<TlsStream<TcpStream>>, Error = std::io::Error, Future: Send> + Send + 'static + use<>,
         NetError,
     > {
-        let (tunnel, uri) = (self.tunnel()?, self.uri()?);
+        let (tunnel, uri, credentials) = (self.tunnel()?, self.uri()?, self.identity.clone());
         Ok(tower::service_fn(move |_: Uri| {
+            let current = credentials.as_ref().map_or(Ok(()), Credentials::require_current);
             let connect = connect(tunnel.clone(), Arc::clone(&tls), uri.clone());
-            async move { connect.await.map(TokioIo::new) }
+            async move {
+                current?;
+                connect.await.map(TokioIo::new)
+            }
         }))
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod authority;
 pub mod channel;
+pub mod credentials;
 pub mod enrolment;
 mod layers;
 pub mod server;

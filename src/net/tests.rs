@@ -15,10 +15,11 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::NetError;
-use super::authority::{Authority, Fingerprint, Identity, new_agent_key};
+use super::authority::{Authority, Fingerprint, Identity, is_renewal_due, new_agent_key};
 use super::channel::{ChannelOptions, Trust, Use};
+use super::credentials::Credentials;
 use super::server::{Listener, peer};
+use super::{Channel, NetError};
 use crate::model::AgentId;
 use crate::sys::RealWorld;
 use crate::task::{Handle, Tasks};
@@ -84,14 +85,17 @@ impl Server {
 
 /// Returns the agent that the server saw.
 async fn check(options: &ChannelOptions) -> Result<Option<AgentId>, Status> {
-    let mut client = HealthClient::new(options.channel(Use::Control).unwrap());
-    let answer = client.check(HealthCheckRequest::default()).await?;
+    seen(options.channel(Use::Control).unwrap()).await
+}
+
+async fn seen(channel: Channel) -> Result<Option<AgentId>, Status> {
+    let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await?;
     Ok(answer.metadata().get("agent").map(|agent| agent.to_str().unwrap().parse().unwrap()))
 }
 
-fn identity(authority: &Authority, agent: AgentId) -> Identity {
+fn identity(authority: &Authority, agent: AgentId) -> Credentials {
     let (key_pem, request) = new_agent_key().unwrap();
-    Identity { certificate_pem: authority.issue_agent(agent, &request).unwrap(), key_pem }
+    Credentials::new(&Identity { certificate_pem: authority.issue_agent(agent, &request).unwrap(), key_pem }).unwrap()
 }
 
 fn agent() -> AgentId {
@@ -156,6 +160,30 @@ async fn an_agent_is_known_by_its_certificate() {
     let server = server(Duration::from_secs(5)).await;
     let options = ChannelOptions { identity: Some(identity(&server.authority, agent())), ..server.options() };
     assert_eq!(check(&options).await.unwrap(), Some(agent()));
+}
+
+#[tokio::test]
+async fn s_e02_the_next_connection_shows_what_was_renewed() {
+    let server = server(Duration::from_secs(5)).await;
+    let other = AgentId::from_uuid(uuid::Uuid::from_u128(8));
+    let credentials = identity(&server.authority, agent());
+    let options = ChannelOptions { identity: Some(credentials.clone()), ..server.options() };
+    let (open, later) = (options.channel(Use::Control).unwrap(), options.channel(Use::Control).unwrap());
+    assert_eq!(seen(open.clone()).await.unwrap(), Some(agent()));
+    credentials.replace(identity(&server.authority, other));
+    assert_eq!(seen(open).await.unwrap(), Some(agent()), "a connection that is open goes on");
+    assert_eq!(seen(later).await.unwrap(), Some(other));
+}
+
+#[test]
+fn s_e02_a_key_and_a_certificate_that_do_not_belong_together_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::open(directory.path()).unwrap();
+    let ((_, request), (other_key, _)) = (new_agent_key().unwrap(), new_agent_key().unwrap());
+    let certificate_pem = authority.issue_agent(agent(), &request).unwrap();
+    assert!(!is_renewal_due(&certificate_pem).unwrap());
+    assert!(is_renewal_due("junk").is_err());
+    assert!(Credentials::new(&Identity { certificate_pem, key_pem: other_key }).is_err());
 }
 
 #[tokio::test]

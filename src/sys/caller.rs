@@ -60,11 +60,41 @@ fn may(user: u32, group: u32, path: &Path, want: Want) -> bool {
 }
 
 fn is_in_group(user: u32, group: u32, name: &str) -> bool {
-    let Ok(name) = CString::new(name) else { return false };
+    group_named(name).is_some_and(|wanted| groups_of(user, group).contains(&wanted))
+}
+
+/// Returns the user and the group that `USER` or `USER:GROUP` means, by names or numbers. Without a group it is the user's own.
+#[must_use]
+pub fn owner_named(text: &str) -> Option<(u32, u32)> {
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number != u32::MAX);
+    let known = user_known(user);
+    let user = number(user).or(known.map(|(user, _)| user))?;
+    let group = match group {
+        Some(group) => number(group).or_else(|| group_named(group))?,
+        None => known?.1,
+    };
+    Some((user, group))
+}
+
+fn group_named(name: &str) -> Option<u32> {
+    let name = CString::new(name).ok()?;
     // SAFETY: `name` is a valid C string; the result is read at once, before any other call of this kind by this thread. Another thread may
     // overwrite the static buffer meanwhile, which is why only the plain number is read.
-    let found = unsafe { libc::getgrnam(name.as_ptr()).as_ref().map(|entry| entry.gr_gid) };
-    found.is_some_and(|wanted| groups_of(user, group).contains(&wanted))
+    unsafe { libc::getgrnam(name.as_ptr()).as_ref().map(|entry| entry.gr_gid) }
+}
+
+/// Returns a user of this machine, by name or number, with its primary group.
+fn user_known(text: &str) -> Option<(u32, u32)> {
+    let name = CString::new(text).ok()?;
+    // SAFETY: as for groups.
+    let entry = unsafe {
+        match text.parse() {
+            Ok(number) => libc::getpwuid(number).as_ref(),
+            Err(_) => libc::getpwnam(name.as_ptr()).as_ref(),
+        }
+    };
+    entry.map(|entry| (entry.pw_uid, entry.pw_gid))
 }
 
 fn access(path: &Path, want: Want) -> bool {
@@ -113,6 +143,17 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn s_b22_an_owner_is_named_by_names_or_numbers() {
+        assert_eq!(owner_named("root"), Some((0, 0)));
+        assert_eq!(owner_named("root:root"), Some((0, 0)));
+        assert_eq!(owner_named("64001:64002"), Some((64_001, 64_002)));
+        assert_eq!(owner_named("0"), Some((0, 0)));
+        for junk in ["", ":", "64001", "nobody there", "root:nobody there", "4294967295:0", "root:"] {
+            assert_eq!(owner_named(junk), None, "{junk}");
+        }
+    }
 
     #[test]
     fn s_a15_a_stranger_may_not_read_what_is_not_theirs() {

@@ -13,7 +13,7 @@ mod raw;
 mod watches;
 mod world;
 
-pub use caller::{LinuxRights, Rights, Want};
+pub use caller::{LinuxRights, Rights, Want, owner_named};
 pub use files::{Access, DirEntry, Errno, FileHandle, FileKind, FileStat, Files, Handle, Result};
 pub use linux::LinuxFiles;
 pub use linux_watch::LinuxWatches;

@@ -102,9 +102,7 @@ async fn protect_first(context: &Context, orders: &[Order]) -> Result<(), StoreE
         let stored = context.store.transact(move |tx| {
             members::update(tx, set, node, |row| {
                 row.map(|mut row| {
-                    if let Some(source) = row.source.as_mut().filter(|source| source.protection.is_none()) {
-                        source.protection = Some(original);
-                    }
+                    row.protection = row.protection.or_else(|| Some(original.clone()));
                     row
                 })
             })
@@ -297,7 +295,7 @@ fn row(order: &Order, placed: Placed, folder: RepoKey, aside: Option<Name>) -> S
         notes: Vec::new(),
         left_library: false,
         obsolete: before.map(|before| before.obsolete.clone()).unwrap_or_default(),
-        protection: before.and_then(|before| before.protection),
+        protected: order.apply == Apply::Protect || before.is_some_and(|before| before.protected),
     }
 }
 

@@ -28,6 +28,15 @@ impl Caller {
         Ok(Self { user, group, administrator: user == 0 || user == own || in_group })
     }
 
+    /// Refuses whoever may not make sync sets here.
+    pub(super) fn must_be_user(self, local: &Local) -> Result<(), Fault> {
+        let Some(group) = &local.context.config.users_group else { return Ok(()) };
+        if self.administrator || local.rights.is_in_group(self.user, self.group, group) {
+            return Ok(());
+        }
+        Err(Fault::denied(format!("only members of the group {group:?} may make syncs on this machine: ask its administrator")))
+    }
+
     /// Refuses what the caller's own rights in the repository do not allow.
     pub(super) async fn must(self, local: &Local, path: &Path, want: Want) -> Result<(), Fault> {
         let (caller, tried, rights) = (self, path.to_owned(), Arc::clone(&local.rights));

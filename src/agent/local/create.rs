@@ -32,6 +32,7 @@ struct Selected {
 
 /// Makes a sync set; nothing is left of it if anything is refused.
 pub(super) async fn create(local: &Local, caller: Caller, request: pb::CreateSyncRequest) -> Result<SetId, Fault> {
+    caller.must_be_user(local)?;
     let selected = select(local, caller, &request.paths).await?;
     let folder = selected.iter().any(|item| item.resolved.entry.item == Item::Folder);
     if folder && selected.len() > 1 {
@@ -192,7 +193,7 @@ fn direct_member(local: &Local, item: &Selected, at: At, observation: Observatio
         notes: observation.notes,
         left_library: false,
         obsolete: Properties::default(),
-        protection: None,
+        protected: false,
     });
     row
 }
@@ -231,7 +232,7 @@ async fn keep(local: &Local, set: SetId, row: LocalSet, rows: Vec<MemberRow>) ->
     });
     let stored: Result<(), TransactError<StoreError>> = stored.await;
     if let Err(error) = committed(stored) {
-        let ended = pb::UnsyncRequest { set_id: set.to_string(), node_id: String::new(), remove_from_cloud: false };
+        let ended = pb::UnsyncRequest { set_id: set.to_string(), ..pb::UnsyncRequest::default() };
         if let Err(status) = SyncSetServiceClient::new(local.channels.control.clone()).unsync(ended).await {
             tracing::warn!(%set, %status, "a sync set that could not be stored could not be ended in the cloud either");
         }

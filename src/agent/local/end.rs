@@ -39,6 +39,7 @@ pub(super) async fn end(local: &Local, caller: Caller, request: pb::EndSyncReque
         set_id: set.to_string(),
         node_id: node.map(|node| node.to_string()).unwrap_or_default(),
         remove_from_cloud: request.remove_from_cloud,
+        with_non_members: request.with_non_members,
     };
     SyncSetServiceClient::new(local.channels.control.clone()).unsync(message).await.map_err(|status| Fault::from_status(&status))?;
     match node {

@@ -5,11 +5,11 @@ use super::caller::{Caller, absolute};
 use super::show;
 use crate::agent::context::Context;
 use crate::agent::planner::{begin_anew, committed};
-use crate::agent::state::{MemberRow, Members, members};
+use crate::agent::state::{Braked, MemberRow, Members, Unreported, members};
 use crate::agent::tracker::Look;
 use crate::engine::{Activity, Source, Target};
 use crate::model::{Fault, FaultKind, MemberState, NodeId, SetId};
-use crate::store::{ReadExt as _, StoreError};
+use crate::store::{ReadExt as _, StoreError, WriteExt as _};
 use crate::sys::Want;
 use crate::wire::pb;
 
@@ -47,7 +47,8 @@ pub async fn try_again(context: &Context, set: SetId, node: Option<NodeId>) -> R
                 chosen.push(row);
             }
         }
-        woken += chosen.len() as u64;
+        // What was just begun anew comes by again, in a later page: it is on its way.
+        woken += chosen.iter().filter(|row| row.status.now.state != MemberState::Pending).count() as u64;
         let world = context.world.clone();
         let again = context.store.transact(move |tx| {
             chosen.iter().try_for_each(|row| {
@@ -58,6 +59,8 @@ pub async fn try_again(context: &Context, set: SetId, node: Option<NodeId>) -> R
                 let mut fresh = row.clone();
                 fresh.status.failures = 0;
                 fresh.status.retry_millis = None;
+                fresh.put_back_millis = None;
+                tx.put::<Unreported>(&(set, row.member.node), &())?;
                 members::save(tx, set, Some(&row), Some(&fresh))?;
                 members::mark_dirty(tx, set, row.member.node)
             })
@@ -71,7 +74,8 @@ pub async fn try_again(context: &Context, set: SetId, node: Option<NodeId>) -> R
 
 fn stands_still(row: &MemberRow) -> bool {
     let state = row.status.now.state;
-    row.member.activity == Activity::Idle && !matches!(state, MemberState::Synced | MemberState::Syncing | MemberState::Paused)
+    let is_told_about = !matches!(state, MemberState::Synced | MemberState::Syncing | MemberState::Paused) || row.put_back_millis.is_some();
+    row.member.activity == Activity::Idle && is_told_about
 }
 
 fn is_gone_there(row: &MemberRow) -> bool {
@@ -97,11 +101,12 @@ fn beneath(context: &Context, set: SetId, row: &MemberRow, folder: Option<NodeId
 pub(super) async fn approve(local: &Local, caller: Caller, set: &str) -> Result<u64, Fault> {
     let (id, row) = show::set(local, caller, set)?;
     let nothing = || Fault::new(FaultKind::Precondition, format!("the brake has stopped nothing in the sync set {id}"));
-    let (deletes, _) = row.braked.ok_or_else(nothing)?;
+    let Braked { at_target, deletes } = row.braked.ok_or_else(nothing)?;
     let approved = local.context.store.transact(move |tx| {
         members::update_set(tx, id, |local| {
-            local.brake_target.approve(deletes);
-            local.brake_source.approve(deletes);
+            // What was looked at was of one side: the other one's deletes are stopped as before.
+            let window = if at_target { &mut local.brake_target } else { &mut local.brake_source };
+            window.approve(deletes);
             local.braked = None;
         })
     });

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use super::Local;
 use super::caller::{Caller, absolute};
 use crate::agent::context::Context;
+use crate::agent::planner::told;
 use crate::agent::repository::EntryName;
 use crate::agent::session::Connection;
 use crate::agent::state::{Keys, LocalSet, LocalSets, MemberRow, Members, members};
 use crate::agent::tracker;
-use crate::model::{Fault, FaultKind, Kind, MemberState, NodeId, SetId, SetShape, Timestamp};
+use crate::engine::Activity;
+use crate::model::{Fault, FaultKind, Kind, MemberState, MemberStatus, NodeId, Reason, SetId, SetShape, Timestamp};
 use crate::store::{ReadExt as _, StoreError};
 use crate::sys::Want;
 use crate::task;
@@ -108,7 +110,7 @@ pub(super) fn describe(local: &Local, id: SetId, set: &LocalSet) -> Result<pb::L
         creator_user: set.creator_uid.to_string(),
         create_time: Some(time(set.create_millis)),
         reason: if set.braked.is_some() { pb::Reason::BrakeEngaged.into() } else { pb::Reason::Unspecified.into() },
-        brake_deletes: set.braked.map_or(0, |(deletes, _)| deletes),
+        brake_deletes: set.braked.map_or(0, |braked| braked.deletes),
         owner_account_id: definition.owner.clone(),
     })
 }
@@ -116,12 +118,26 @@ pub(super) fn describe(local: &Local, id: SetId, set: &LocalSet) -> Result<pb::L
 fn counts<'a>(sets: impl Iterator<Item = &'a LocalSet>) -> Vec<pb::LocalStateCount> {
     let mut all = std::collections::BTreeMap::<MemberState, u64>::new();
     for (state, count) in sets.flat_map(|set| &set.counts) {
-        *all.entry(*state).or_default() += count;
+        *all.entry(*state).or_default() += count.members;
     }
     all.into_iter()
         .filter(|(_, count)| *count > 0)
         .map(|(state, count)| pb::LocalStateCount { state: pb::MemberState::from(state).into(), count })
         .collect()
+}
+
+/// How far the work on some sets has come: what stands still for a reason is not work.
+fn progress<'a>(sets: impl Iterator<Item = &'a LocalSet>) -> pb::Progress {
+    let mut progress = pb::Progress::default();
+    for (state, count) in sets.flat_map(|set| &set.counts) {
+        progress.total_items += count.members;
+        progress.total_bytes += count.bytes;
+        if !matches!(state, MemberState::Pending | MemberState::Syncing | MemberState::Retrying) {
+            progress.done_items += count.members;
+            progress.done_bytes += count.bytes;
+        }
+    }
+    progress
 }
 
 fn time(millis: u64) -> prost_types::Timestamp {
@@ -143,6 +159,7 @@ pub(super) async fn scope(local: &Local, caller: Caller, id: &str, path: &str) -
 pub(super) async fn list(local: &Local, caller: Caller, request: pb::ListSyncMembersRequest) -> Result<pb::ListSyncMembersResponse, Fault> {
     let size = field::page_size("page_size", request.page_size, 100)?.min(PAGE_MAX);
     let (id, beneath) = scope(local, caller, &request.set_id, &request.path).await?;
+    let owner = local.context.store.read(|read| members::load_set(read, id))?.map(|set| set.definition.owner).unwrap_or_default();
     let state = pb::MemberState::try_from(request.state).unwrap_or_default();
     let mut after = field::optional_id::<NodeId>("page_token", &request.page_token)?;
     let mut members = Vec::new();
@@ -151,9 +168,9 @@ pub(super) async fn list(local: &Local, caller: Caller, request: pb::ListSyncMem
         let full = rows.len() == PAGE_MAX;
         for ((_, node), row) in rows {
             after = Some(node);
-            let wanted = state == pb::MemberState::Unspecified || pb::MemberState::from(row.status.now.state) == state;
+            let wanted = state == pb::MemberState::Unspecified || pb::MemberState::from(told_now(local, &row).state) == state;
             if wanted && is_beneath(local, id, &row, beneath)? {
-                members.push(member(local, id, &row)?);
+                members.push(member(local, id, &owner, &row)?);
                 if members.len() == size {
                     let next_page_token = after.map(|node| node.to_string()).unwrap_or_default();
                     return Ok(pb::ListSyncMembersResponse { members, next_page_token });
@@ -183,24 +200,36 @@ pub(super) fn is_beneath(local: &Local, set: SetId, row: &MemberRow, folder: Opt
     Ok(false)
 }
 
-fn member(local: &Local, set: SetId, row: &MemberRow) -> Result<pb::LocalMember, StoreError> {
+/// What is told of a member now: of one whose push is under way also that the coordinator is away, as long as it is.
+fn told_now(local: &Local, row: &MemberRow) -> MemberStatus {
+    match &*local.connection.borrow() {
+        Connection::Away(reason) if matches!(row.member.activity, Activity::Creating | Activity::Pushing) => {
+            MemberStatus { state: Reason::Unavailable.state(), reason: Some(Reason::Unavailable), detail: reason.clone() }
+        }
+        _ => told(row),
+    }
+}
+
+fn member(local: &Local, set: SetId, owner: &str, row: &MemberRow) -> Result<pb::LocalMember, StoreError> {
     let (held, status) = (&row.member, &row.status);
     let state = held.source_node().map(|source| &source.state).or(held.target_node().map(|target| &target.state)).or(held.base.as_ref());
-    let reason = status.now.reason;
+    let now = told_now(local, row);
+    let reason = now.reason;
     Ok(pb::LocalMember {
         node_id: held.node.to_string(),
         set_id: set.to_string(),
         path: path_of(local, set, row)?.display().to_string(),
         kind: state.map_or(pb::NodeKind::Unspecified, |state| state.kind.into()).into(),
         direct: row.is_direct(),
-        state: pb::MemberState::from(status.now.state).into(),
+        state: pb::MemberState::from(now.state).into(),
         reason: reason.map_or(pb::Reason::Unspecified, Into::into).into(),
         text: reason.map(|reason| reason.text().to_owned()).unwrap_or_default(),
         remedy: reason.map(|reason| reason.remedy().to_owned()).unwrap_or_default(),
-        detail: [status.now.detail.clone()].into_iter().chain(notes(row)).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" "),
+        detail: [now.detail].into_iter().chain(notes(row)).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" "),
         success_time: status.success_millis.map(time),
         attempt_time: status.attempt_millis.map(time),
         retry_time: status.retry_millis.map(time),
+        success_by: if status.success_millis.is_some() { owner.to_owned() } else { String::new() },
         size_bytes: state.and_then(|state| state.content).map_or(0, |content| content.size_bytes),
     })
 }
@@ -225,7 +254,6 @@ pub(super) async fn state(local: &Local, caller: Caller, request: pb::GetStateRe
     let counts = counts(sets.iter().map(|(_, set)| set));
     let of = |state: pb::MemberState| counts.iter().filter(|count| count.state == i32::from(state)).map(|count| count.count).sum::<u64>();
     let total: u64 = counts.iter().map(|count| count.count).sum();
-    let done = total - of(pb::MemberState::Pending) - of(pb::MemberState::Syncing) - of(pb::MemberState::Retrying);
     let complete = sets.iter().all(|(_, set)| set.source_complete && set.target_complete);
     Ok(pb::GetStateResponse {
         connected: connection == Connection::Open,
@@ -235,7 +263,7 @@ pub(super) async fn state(local: &Local, caller: Caller, request: pb::GetStateRe
             Connection::Open => String::new(),
         },
         in_step: complete && total == of(pb::MemberState::Synced),
-        progress: Some(pb::Progress { done_items: done, total_items: total, ..pb::Progress::default() }),
+        progress: Some(progress(sets.iter().map(|(_, set)| set))),
         counts,
         capabilities: capabilities(local),
         problems: local

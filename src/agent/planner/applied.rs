@@ -2,7 +2,7 @@
 
 use super::{Order, status};
 use crate::agent::state::{Applying, Dirty, MemberRow, SourceRow, members};
-use crate::engine::reconcile::{Apply, Waits};
+use crate::engine::reconcile::{Apply, Waits, source_changed};
 use crate::engine::{Activity, Source, SourceNode};
 use crate::model::{MemberState, MemberStatus, NodeState, Place, Properties, Reason};
 use crate::store::{StoreError, Transaction, WriteExt as _};
@@ -32,6 +32,9 @@ pub fn record(tx: &mut Transaction<'_>, order: &Order, ending: &Ending, world: &
     row.member.activity = Activity::Idle;
     row.operation = None;
     row.status.now = MemberStatus { state: MemberState::Pending, reason: None, detail: String::new() };
+    if matches!(ending, Ending::There(..)) && puts_back(tx, order, &before)? {
+        row.put_back_millis = Some(world.now_millis());
+    }
     match ending {
         Ending::There(source, state) => there(&mut row, order, source, state, world.now_millis()),
         Ending::Gone => {
@@ -53,11 +56,20 @@ pub fn record(tx: &mut Transaction<'_>, order: &Order, ending: &Ending, world: &
     }
 }
 
+/// Whether an order put back what somebody changed at the source although the set locks it.
+fn puts_back(tx: &Transaction<'_>, order: &Order, before: &MemberRow) -> Result<bool, StoreError> {
+    let is_locked = members::load_set(tx, order.set)?.is_some_and(|set| set.definition.options.lock_source);
+    let Some(base) = before.member.base.as_ref().filter(|_| is_locked) else { return Ok(false) };
+    Ok(match &order.apply {
+        Apply::Create(_) => true,
+        Apply::Update { .. } => before.member.source_node().is_some_and(|source| source_changed(base, source)),
+        Apply::StepAside | Apply::Protect | Apply::Delete => false,
+    })
+}
+
 fn there(row: &mut MemberRow, order: &Order, source: &SourceRow, state: &NodeState, now_millis: u64) {
     row.member.aside = source.aside.is_some();
-    // The original permissions were stored after the order was made.
-    let protection = row.source.take().and_then(|source| source.protection).or(source.protection);
-    row.source = Some(SourceRow { protection, ..source.clone() });
+    row.source = Some(source.clone());
     row.source_revision += 1;
     row.member.source = Source::Present(SourceNode { state: state.clone(), properties_known: true, problem: None });
     row.status.success_millis = Some(now_millis);

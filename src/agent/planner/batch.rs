@@ -3,7 +3,7 @@
 use super::crossing::{self, Crossing};
 use super::departing::{self, Departing};
 use super::{Order, status};
-use crate::agent::state::{Applying, Dirty, InFlight, LocalSet, MemberRow, Pushed, StoredTrees, members};
+use crate::agent::state::{Applying, Braked, Dirty, InFlight, LocalSet, MemberRow, Pushed, StoredTrees, members};
 use crate::engine::brake::{Limits, Verdict};
 use crate::engine::reconcile::{Apply, Hold, Step, Waits, reconcile};
 use crate::engine::{Activity, Target, TreeView as _};
@@ -204,11 +204,11 @@ impl Run<'_> {
         let now = self.world.now_millis();
         let mut verdict = Verdict::Release;
         members::update_set(tx, self.set, |local| {
-            let members = local.counts.values().sum();
+            let members = local.counts.values().map(|count| count.members).sum();
             let window = if at_target { &mut local.brake_target } else { &mut local.brake_source };
             verdict = window.judge(limits, count, members, now);
-            if let Verdict::Engage { deletes, members } = verdict {
-                local.braked = Some((deletes, members));
+            if let Verdict::Engage { deletes, .. } = verdict {
+                local.braked = Some(Braked { at_target, deletes });
             }
         })?;
         Ok(match verdict {
@@ -238,10 +238,10 @@ fn hold_row(row: &mut MemberRow, hold: Hold) {
     }
 }
 
-/// Whether a document has to be made read-only for people.
+/// Whether a document has to be made read-only for people, once or again.
 fn needs_protection(local: &LocalSet, row: &MemberRow) -> bool {
     let is_document = row.member.source_node().is_some_and(|source| source.state.kind == Kind::Document);
-    local.definition.options.lock_source && is_document && row.source.as_ref().is_some_and(|source| source.protection.is_none())
+    local.definition.options.lock_source && is_document && row.source.as_ref().is_some_and(|source| !source.protected)
 }
 
 fn new_place(apply: &Apply) -> Option<&Place> {
@@ -271,6 +271,7 @@ pub(super) fn adopt(tx: &mut Transaction<'_>, set: SetId, ours: &MemberRow, thei
     let mut row = before.clone().unwrap_or_else(|| MemberRow::new(theirs, ours.pairing));
     row.member.source = ours.member.source.clone();
     row.source.clone_from(&ours.source);
+    row.protection = row.protection.or_else(|| ours.protection.clone());
     row.source_revision = ours.source_revision.max(row.source_revision) + 1;
     members::save(tx, set, Some(ours), None)?;
     members::save(tx, set, before.as_ref(), Some(&row))?;

@@ -31,6 +31,7 @@ use crate::model::{Name, NodeId, NodeState, OpId, SetId};
 use crate::store::{ReadExt as _, StoreError, TransactError};
 
 pub use batch::begin_anew;
+pub(in crate::agent) use status::told;
 
 /// Dirty members planned in one transaction: large enough to share its flush, small enough to start work soon.
 const BATCH: usize = 512;

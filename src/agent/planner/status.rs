@@ -18,6 +18,16 @@ pub(crate) fn settle(row: &mut MemberRow, now_millis: u64) {
     row.waits = None;
 }
 
+/// What is told of a member: how it is doing, and of one that is in step also that a change here was put back.
+pub(in crate::agent) fn told(row: &MemberRow) -> MemberStatus {
+    let now = row.status.now.clone();
+    if now.state != MemberState::Synced || row.put_back_millis.is_none() {
+        return now;
+    }
+    let detail = "Somebody changed it here although it is locked: that was put back, and is kept as a version (`skybridge versions`).";
+    MemberStatus { reason: Some(Reason::Locked), detail: detail.to_owned(), ..now }
+}
+
 /// It stands still for a reason, until what it waits for changes.
 pub(crate) fn fail(row: &mut MemberRow, reason: Reason, detail: impl Into<String>) {
     row.status.now = MemberStatus { state: reason.state(), reason: Some(reason), detail: detail.into() };

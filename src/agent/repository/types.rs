@@ -360,9 +360,11 @@ pub enum Leftover {
 }
 
 /// The permissions of a document before it was made read-only. Store it durably before [`protect`](super::Repository::protect).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protection {
     pub(super) mode: u32,
+    /// The access control list, if it had one.
+    pub(super) list: Option<Vec<u8>>,
 }
 
 /// Something that may have changed: a reason to look, never evidence.

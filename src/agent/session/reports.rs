@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::agent::context::Context;
-use crate::agent::planner::committed;
+use crate::agent::planner::{committed, told};
 use crate::agent::state::{MemberRow, Unreported, members};
 use crate::model::{MemberState, NodeId, SetId, Timestamp};
 use crate::store::{Read, ReadExt as _, StoreError, WriteExt as _};
@@ -30,7 +30,7 @@ pub(super) async fn next(context: &Context) -> Result<Vec<MemberReport>, StoreEr
             // What is under way is told when it has come to something, which marks it again.
             if !row.as_ref().is_some_and(is_under_way) {
                 let source_path = row.as_ref().map(|row| path(tx, set, row)).transpose()?;
-                reports.entry(set).or_default().push(MemberUpdate { node, status: row.map(|row| row.status.now), source_path, time });
+                reports.entry(set).or_default().push(MemberUpdate { node, status: row.map(|row| told(&row)), source_path, time });
             }
         }
         Ok::<_, StoreError>(reports)

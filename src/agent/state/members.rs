@@ -24,8 +24,10 @@ impl MemberRow {
             member: Member::new(node),
             pairing,
             source: None,
+            protection: None,
             source_revision: 0,
             operation: None,
+            put_back_millis: None,
             waits: None,
             status: Status {
                 now: MemberStatus { state: MemberState::Pending, reason: None, detail: String::new() },
@@ -304,23 +306,35 @@ fn save_status(
         }
     }
     let now = |row: Option<&MemberRow>| row.map(|row| row.status.now.clone());
-    let (old, new) = (now(before), now(after));
-    if old == new {
-        return Ok(());
+    if now(before) != now(after) {
+        tx.put::<Unreported>(&(set, node), &())?;
     }
-    tx.put::<Unreported>(&(set, node), &())?;
-    let (old, new) = (old.map(|status| status.state), new.map(|status| status.state));
+    let counted = |row: Option<&MemberRow>| row.map(|row| (row.status.now.state, size_bytes(&row.member)));
+    let (old, new) = (counted(before), counted(after));
     if old == new {
         return Ok(());
     }
     update_set(tx, set, |local| {
-        if let Some(count) = old.and_then(|state| local.counts.get_mut(&state)) {
-            *count = count.saturating_sub(1);
+        if let Some((state, bytes)) = old
+            && let Some(count) = local.counts.get_mut(&state)
+        {
+            count.members = count.members.saturating_sub(1);
+            count.bytes = count.bytes.saturating_sub(bytes);
         }
-        if let Some(state) = new {
-            *local.counts.entry(state).or_default() += 1;
+        if let Some((state, bytes)) = new {
+            let count = local.counts.entry(state).or_default();
+            count.members += 1;
+            count.bytes += bytes;
         }
     })
+}
+
+/// What a member holds: at the target if only that changed since both agreed, else at the source.
+fn size_bytes(member: &Member) -> u64 {
+    let (source, target) = (member.source_node().map(|held| held.state.content), member.target_node().map(|held| held.state.content));
+    let base = member.base.as_ref().map(|base| base.content);
+    let content = if source.is_none() || source == base { target.or(source) } else { source };
+    content.flatten().map_or(0, |content| content.size_bytes)
 }
 
 /// Encodes what is waited for, as a part of a key.

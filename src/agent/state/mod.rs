@@ -27,7 +27,7 @@ mod records;
 mod view;
 
 pub use records::{
-    Applying, Definition, Dirty, Displacements, EarlierLives, InFlight, Keys, KnownSites, LocalSet, LocalSets, MemberRow, Members, Mine,
-    MineRow, Parent, Pushed, Retries, Retry, SourceNames, SourceRow, Status, TargetNames, Unreported, WaitKey, Waiting,
+    Applying, Braked, Count, Definition, Dirty, Displacements, EarlierLives, InFlight, Keys, KnownSites, LocalSet, LocalSets, MemberRow,
+    Members, Mine, MineRow, Parent, Pushed, Retries, Retry, SourceNames, SourceRow, Status, TargetNames, Unreported, WaitKey, Waiting,
 };
 pub use view::{StoredTrees, parent_key};

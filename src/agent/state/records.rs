@@ -101,12 +101,30 @@ pub struct LocalSet {
     pub brake_target: Window,
     /// Recent deletes that were applied.
     pub brake_source: Window,
-    /// The deletes, and the members before them, that the brake stopped and that wait for a person.
-    pub braked: Option<(u64, u64)>,
+    /// What the brake stopped, which waits for a person.
+    pub braked: Option<Braked>,
     /// The set is being ended: nothing is planned any more.
     pub ending: bool,
     /// Members by state.
-    pub counts: BTreeMap<MemberState, u64>,
+    pub counts: BTreeMap<MemberState, Count>,
+}
+
+/// Members, and the bytes of their contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Count {
+    /// How many.
+    pub members: u64,
+    /// How much all of them hold.
+    pub bytes: u64,
+}
+
+/// Deletes that the brake stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Braked {
+    /// They would be pushed; else they would be made at the source.
+    pub at_target: bool,
+    /// How many.
+    pub deletes: u64,
 }
 
 impl Record for LocalSets {
@@ -129,10 +147,15 @@ pub struct MemberRow {
     pub pairing: PairingId,
     /// Where the repository has it; set exactly when the source tree has it.
     pub source: Option<SourceRow>,
+    /// The permissions that it had before it was first made read-only. They outlive its item, so that whatever somebody puts into its place
+    /// gets them back in the end.
+    pub protection: Option<Protection>,
     /// Raised by whatever changes `source` or the source tree. A look at the repository that began before is thrown away.
     pub source_revision: u64,
     /// The operation in flight for it, a push or an apply.
     pub operation: Option<OpId>,
+    /// When a change that somebody made although it is locked was last put back: told until somebody asks for a sync.
+    pub put_back_millis: Option<u64>,
     /// What it waits for.
     pub waits: Option<Waits>,
     /// What people see.
@@ -158,8 +181,8 @@ pub struct SourceRow {
     pub left_library: bool,
     /// EXIF values that stand beside the content and were made meaningless by newer content.
     pub obsolete: Properties,
-    /// The permissions that it had before it was made read-only.
-    pub protection: Option<Protection>,
+    /// It was made read-only for people, and nobody touched it since.
+    pub protected: bool,
 }
 
 /// How a member is doing.

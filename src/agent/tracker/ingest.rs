@@ -251,7 +251,7 @@ fn see(row: &mut MemberRow, sighting: &Sighting, same_item: bool) {
         custom_type: earlier.as_ref().and_then(|earlier| earlier.custom_type.clone()),
         notes: earlier.as_ref().map(|earlier| earlier.notes.clone()).unwrap_or_default(),
         obsolete: earlier.as_ref().map(|earlier| earlier.obsolete.clone()).unwrap_or_default(),
-        protection: earlier.filter(|_| same_item).and_then(|earlier| earlier.protection),
+        protected: earlier.is_some_and(|earlier| earlier.protected && same_item),
     };
     match &sighting.reading {
         Reading::Unread => source.problem = source.problem.filter(|(reason, _)| outlasts(&source.state, *reason)),
@@ -265,6 +265,8 @@ fn see(row: &mut MemberRow, sighting: &Sighting, same_item: bool) {
             source.problem = source.problem.filter(|(reason, _)| sighting.kind == Kind::Folder && veils(*reason));
             at.obsolete = judged.obsolete;
             at.stamp = seen.stamp;
+            // Somebody changed something about it, perhaps its permissions.
+            at.protected = false;
             at.custom_type = seen.custom_type.clone();
             at.notes = seen.notes.clone();
         }

@@ -48,6 +48,7 @@ pub use expire::{TrashKey, expire_versions, expired_trash, purge};
 pub use lineage::{Lineage, Membership};
 pub use locate::{Located, NodeRef, locate};
 pub use node::{Marker, Node, Parent, Stamp, Trashed};
+pub(in crate::coordinator) use relocate::require_all_own;
 pub use relocate::{delete_node, move_node, restore_node};
 pub use trail::Trail;
 pub use trash::Trash;

@@ -6,7 +6,7 @@ use super::write::show;
 use super::writer::{Destination, Edit, Writer};
 use super::{Actor, Child, Gate, Lineage, Node, Parent};
 use crate::coordinator::failure::Failure;
-use crate::model::{Fault, FaultKind, Kind, Name, NodeId, Permission, Reason, Sequence};
+use crate::model::{AccountId, Fault, FaultKind, Kind, Name, NodeId, Permission, Reason, Sequence};
 use crate::store::{ReadExt as _, Transaction};
 
 /// The most nodes in a folder that somebody may delete who may not delete everything, and so must have created all of them.
@@ -67,18 +67,18 @@ pub fn delete_node(tx: &mut Transaction<'_>, actor: Actor, node: &NodeRef, etag:
     found.require(Permission::Delete)?;
     found.require_etag(etag)?;
     if !found.role.permits(Permission::Delete, false) {
-        require_all_own(tx, &found)?;
+        require_all_own(tx, &found.lineage, found.account)?;
     }
     let mut writer = Writer::open(tx, found.lineage.network, actor)?;
     writer.trash(&found.lineage)?;
     Ok(writer.finish()?)
 }
 
-/// Refuses unless the caller created everything in a folder.
-fn require_all_own(tx: &Transaction<'_>, found: &Located) -> Result<(), Failure> {
-    let network = found.lineage.network;
+/// Refuses unless the account created everything in a folder.
+pub(in crate::coordinator) fn require_all_own(tx: &Transaction<'_>, top: &Lineage, account: AccountId) -> Result<(), Failure> {
+    let network = top.network;
     let denied = |what: String| Fault::denied(what).because(Reason::TargetAccessDenied);
-    let (mut folders, mut seen) = (vec![(found.lineage.id, found.lineage.node.kind)], 0);
+    let (mut folders, mut seen) = (vec![(top.id, top.node.kind)], 0);
     while let Some((folder, _)) = folders.pop().filter(|(_, kind)| *kind == Kind::Folder) {
         for (_, child) in tx.scan::<Child>(&(network, folder), None, OWNED_NODES_MAX + 1)? {
             seen += 1;
@@ -86,10 +86,9 @@ fn require_all_own(tx: &Transaction<'_>, found: &Located) -> Result<(), Failure>
                 return Err(denied(format!("only a manager of the site may delete a folder of more than {OWNED_NODES_MAX} items")).into());
             }
             let Some(node) = tx.get::<Node>(&(network, child))? else { continue };
-            if node.created.by != found.account {
-                return Err(
-                    denied(format!("{:?} holds what others created: only a manager of the site may delete it", found.path())).into()
-                );
+            if node.created.by != account {
+                let name = top.node.name.as_str();
+                return Err(denied(format!("{name:?} holds what others created: only a manager of the site may delete it")).into());
             }
             if node.kind == Kind::Folder {
                 folders.push((child, node.kind));

@@ -8,7 +8,7 @@ use crate::coordinator::auth::{Caller, CallingAgent, calling_account, calling_ac
 use crate::coordinator::content::AccountsGate;
 use crate::coordinator::failure::Failure;
 use crate::coordinator::library::{Actor, Lineage};
-use crate::coordinator::sets::{self, Definition, MemberReport, NewSet};
+use crate::coordinator::sets::{self, Definition, MemberReport, NewSet, Removed};
 use crate::coordinator::{accounts, agents, networks};
 use crate::model::{AccountId, Fault, MemberState, NodeId, Reason, SetId, SetShape};
 use crate::store::{Read, ReadExt as _};
@@ -114,8 +114,12 @@ impl pb::sync_set_service_server::SyncSetService for Service {
         let request = request.into_inner();
         let set: SetId = field::id("set_id", &request.set_id)?;
         let node: Option<NodeId> = field::optional_id("node_id", &request.node_id)?;
-        let remove = request.remove_from_cloud;
-        if remove && matches!(caller, Either::Left(_)) {
+        let remove = match (request.remove_from_cloud, request.with_non_members) {
+            (false, _) => None,
+            (true, false) => Some(Removed::Members),
+            (true, true) => Some(Removed::Everything),
+        };
+        if remove.is_some() && matches!(caller, Either::Left(_)) {
             return Err(Fault::denied("only the agent removes the copies from the cloud: unsync at the source").into());
         }
         let found = self.context.read(|read| match caller {
@@ -163,7 +167,7 @@ impl pb::sync_set_service_server::SyncSetService for Service {
 
 impl Service {
     /// Ends a set, or takes a direct member out of it, in as many transactions as that takes.
-    async fn end(&self, definition: Definition, account: AccountId, node: Option<NodeId>, remove: bool) -> Result<(), Fault> {
+    async fn end(&self, definition: Definition, account: AccountId, node: Option<NodeId>, remove: Option<Removed>) -> Result<(), Fault> {
         let (network, agent, set) = (definition.set.network, definition.set.agent, definition.set.id);
         let actor = Actor::person(account, self.context.now());
         loop {
@@ -179,7 +183,7 @@ impl Service {
             }
         }
         self.context.sessions.notify(agent);
-        tracing::info!(%set, ?node, remove, by = %account, "unsynced");
+        tracing::info!(%set, ?node, ?remove, by = %account, "unsynced");
         Ok(())
     }
 }

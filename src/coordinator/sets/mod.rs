@@ -14,7 +14,7 @@ mod tests;
 
 pub use acknowledged::{Acknowledged, acknowledge, acknowledged, acknowledged_by_all};
 pub use directive::{Directive, Pending, clear_directive, direct, pending_directives};
-pub use ending::{end, unsync_member};
+pub use ending::{Removed, end, unsync_member};
 pub use members::{MembersCursor, MembersPage, list_members};
 pub use record::{Definition, DirectMember};
 pub use report::{Counts, MemberReport, Report, counts, list_reports, record_reports};

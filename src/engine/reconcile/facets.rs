@@ -28,7 +28,8 @@ fn compare<T: PartialEq + ?Sized>(base: Option<&T>, source: &T, target: &T, sour
 }
 
 /// Whether a person changed it at the source since base. What is not known counts as unchanged.
-pub(super) fn source_changed(base: &NodeState, source: &SourceNode) -> bool {
+#[must_use]
+pub fn source_changed(base: &NodeState, source: &SourceNode) -> bool {
     source.state.content != base.content
         || source.state.place != base.place
         || (source.properties_known && source.state.properties != base.properties)

@@ -42,6 +42,8 @@ mod names;
 #[cfg(test)]
 mod tests;
 
+pub use facets::source_changed;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Activity, Member, Source, Target, TreeView, Unsettled};

@@ -212,3 +212,52 @@ async fn s_b23_what_somebody_is_writing_is_not_pushed_before_it_is_closed() {
     }
     assert_eq!(world.ada.versions("acme/team/Plans/a.txt").await.unwrap().len(), 2, "no half of it became a version");
 }
+
+/// A TIFF that says that its maker is `maker`, and which side is up.
+fn image(maker: [u8; 3], orientation: u8) -> Vec<u8> {
+    let mut bytes = b"II*\0\x08\0\0\0\x02\0".to_vec();
+    bytes.extend([0x0f, 0x01, 2, 0, 4, 0, 0, 0, maker[0], maker[1], maker[2], 0]);
+    bytes.extend([0x12, 0x01, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0]);
+    bytes.extend([0; 4]);
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_b04_what_images_say_and_what_people_state_over_it() {
+    let world = World::with(|config| config.default_locale = "de_DE".to_owned()).await;
+    let there = "acme/team/Plans/image.tif";
+    let value = async |name: &str| {
+        let properties = world.ada.node(there).await.unwrap().properties;
+        let found = properties.into_iter().find(|entry| entry.property == name);
+        found.and_then(|entry| entry.value).and_then(|value| value.kind)
+    };
+    let text = |text: &str| Some(Kind::Text(text.to_owned()));
+    world.source.mkdir("Plans");
+    std::fs::write(world.source.path("Plans/image.tif"), image(*b"ACM", 6)).unwrap();
+    world.source.set_attribute("Plans/image.tif", "user.dublincore.title", "Ein Bild");
+    world.sync(&["Plans"], "acme/team", options()).await;
+    assert_eq!((value("exif:manufacturer").await, value("exif:orientation").await), (text("ACM"), Some(Kind::Integer(6))));
+    assert_eq!(value("sys:locale").await, text("de_DE"));
+    let Some(Kind::Localized(title)) = value("cm:title").await else { panic!("{}", world.dump().await) };
+    assert_eq!(title.texts["de_DE"], "Ein Bild", "the plain title is that of the site's own locale");
+
+    // People state something else, there and here.
+    world.ada.set_text(there, "exif:manufacturer", Some("Another")).await.unwrap();
+    world.source.set_attribute("Plans/image.tif", "user.exif.model", "Stated");
+    world.settle().await;
+    assert_eq!(world.source.attribute("Plans/image.tif", "user.exif.manufacturer").as_deref(), Some("Another"));
+    assert_eq!(value("exif:model").await, text("Stated"));
+    // New content from people at the source drops what was stated over the old one.
+    std::fs::write(world.source.path("Plans/image.tif"), image(*b"NEW", 1)).unwrap();
+    world.settle().await;
+    assert_eq!((value("exif:manufacturer").await, value("exif:orientation").await), (text("NEW"), Some(Kind::Integer(1))));
+    assert_eq!(value("exif:model").await, None, "{}", world.dump().await);
+
+    // What is pulled says nothing of its own: the cloud's values stay what they are.
+    let pulled = "acme/team/Plans/pulled.tif";
+    world.ada.write_bytes(pulled, image(*b"PUL", 3)).await.unwrap();
+    world.settle().await;
+    let node = world.ada.node(pulled).await.unwrap();
+    assert!(!node.properties.iter().any(|entry| entry.property.starts_with("exif:")), "{:?}", node.properties);
+    assert!(world.agent.members().await.iter().all(|(_, member)| member.is() == SYNCED), "{}", world.dump().await);
+}

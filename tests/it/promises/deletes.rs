@@ -1,7 +1,7 @@
 //! Deleting and unsyncing: nothing is gone that somebody did not want gone, and nothing for good.
 
 use skybridge::engine::brake::Limits;
-use skybridge::wire::pb::{MemberState, Reason, SourceVersionCause, SyncOptions};
+use skybridge::wire::pb::{MemberState, Reason, Role, SourceVersionCause, SyncOptions};
 use tonic::Code;
 
 use crate::support::{World, options, tree};
@@ -230,4 +230,327 @@ async fn s_d10_the_brake_stops_many_deletes_until_a_person_approves() {
     world.settle().await;
     assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("keep.txt", "keep")]));
     assert_eq!(world.ada.trashed().await, ["moved"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_d01_what_is_not_synced_in_a_folder_is_named_before_it_goes_to_the_trash_with_it() {
+    let world = World::start().await;
+    world.source.write("Plans/a.txt", "a");
+    world.source.write("other.txt", "other");
+    let set = world.sync(&["Plans"], "acme/team", SyncOptions { no_subfolders: true, ..options() }).await;
+    world.ada.mkdir("acme/team/Plans/sub").await.unwrap();
+    world.ada.write("acme/team/Plans/sub/theirs.txt", "theirs").await.unwrap();
+    world.settle().await;
+    let before = world.ada.tree("acme/team").await;
+    let refused = world.agent.end(&set, true).await.unwrap_err();
+    assert_eq!(refused.code, Code::FailedPrecondition, "{refused:?}");
+    assert!(refused.message.contains("Plans/sub") && refused.message.contains("--with-non-members"), "{refused:?}");
+    assert_eq!(world.ada.tree("acme/team").await, before, "nothing changed");
+    world.source.write("Plans/a.txt", "changed");
+    world.settle().await;
+    assert_eq!(world.ada.read("acme/team/Plans/a.txt").await.unwrap(), "changed", "it is synced still");
+    world.agent.end_with_all_in_it(&set).await.unwrap();
+    assert_eq!(world.ada.tree("acme/team").await, tree(&[]));
+    assert_eq!(world.ada.trashed().await, ["Plans"]);
+    assert_eq!(world.source.tree("Plans"), tree(&[("a.txt", "changed")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_d01_a_document_is_removed_alone_and_only_by_who_may_delete_it() {
+    let world = World::start().await;
+    for path in ["a.txt", "b.txt", "Bobs/c.txt"] {
+        world.source.write(path, path);
+    }
+    world.sync(&["a.txt", "b.txt"], "acme/team", options()).await;
+    assert!(!world.agent.unsync("a.txt", true).await.unwrap());
+    world.settle().await;
+    assert_eq!((world.ada.tree("acme/team").await, world.ada.trashed().await), (tree(&[("b.txt", "b.txt")]), vec!["a.txt".to_owned()]));
+    assert_eq!(world.source.read("a.txt"), "a.txt");
+
+    let bob = world.person("bob@example.com", Role::Contributor).await;
+    let set = world.agent.create(&["Bobs"], "acme/team", options(), &bob.token).await.unwrap().set_id;
+    world.settle().await;
+    world.ada.write("acme/team/Bobs/adas.txt", "ada").await.unwrap();
+    world.settle().await;
+    let refused = world.agent.end(&set, true).await.unwrap_err();
+    assert_eq!(refused.code, Code::PermissionDenied, "a contributor deletes only what is their own: {refused:?}");
+    assert_eq!(world.same("Bobs", "acme/team/Bobs").await.len(), 2);
+    assert_eq!(world.agent.syncs().await.len(), 2, "nothing changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_d01_an_administrator_ends_a_sync_while_the_agent_is_gone_for_good_and_owners_end_theirs() {
+    let mut world = World::start().await;
+    let bob = world.person("bob@example.com", Role::Collaborator).await;
+    let eve = world.person("eve@example.com", Role::Manager).await;
+    for path in ["Bobs/a.txt", "More/b.txt"] {
+        world.source.write(path, path);
+    }
+    let bobs = world.agent.create(&["Bobs"], "acme/team", options(), &bob.token).await.unwrap().set_id;
+    let more = world.agent.create(&["More"], "acme/team", options(), &bob.token).await.unwrap().set_id;
+    world.settle().await;
+    world.stop_agent().await;
+    assert_eq!(eve.unsync(&bobs, "", false).await.unwrap_err().code, Code::PermissionDenied);
+    world.ada.unsync(&bobs, "", false).await.unwrap();
+    bob.unsync(&more, "", false).await.unwrap();
+    assert!(world.ada.sync_sets(false).await.unwrap().is_empty());
+    world.source.remove("Bobs");
+    world.ada.rm("acme/team/More").await.unwrap();
+    world.start_agent().await;
+    world.until("the agent learns of both", async || world.agent.syncs().await.is_empty().then_some(())).await;
+    assert_eq!(world.ada.read("acme/team/Bobs/a.txt").await.unwrap(), "Bobs/a.txt", "nothing was deleted by it");
+    assert_eq!(world.source.read("More/b.txt"), "More/b.txt");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_d03_a_synced_folder_itself_is_deleted_in_the_cloud_and_pushed_again() {
+    let world = World::start().await;
+    world.source.write("Plans/sub/a.txt", "a");
+    let set = world.sync(&["Plans"], "acme/team", options()).await;
+    let node = world.ada.id("acme/team/Plans").await;
+    world.ada.rm("acme/team/Plans").await.unwrap();
+    world.settle().await;
+    for path in ["Plans", "Plans/sub", "Plans/sub/a.txt"] {
+        assert_eq!(world.agent.is(path).await, KEPT, "{path}: {}", world.dump().await);
+    }
+    world.source.write("Plans/new.txt", "new");
+    world.settle().await;
+    let missing = Some((MemberState::Failed, Reason::TargetFolderMissing));
+    assert_eq!(world.agent.is("Plans/new.txt").await, missing, "{}", world.dump().await);
+    // Of an indirect member, only its folder is the way out of that.
+    let refused = world.agent.unsync("Plans/sub/a.txt", false).await.unwrap_err();
+    assert_eq!(refused.code, Code::FailedPrecondition, "{refused:?}");
+    world.ada.request_sync(&set, "").await.unwrap();
+    world.until("it is there again", async || world.ada.node("acme/team/Plans/new.txt").await.ok()).await;
+    world.settle().await;
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("new.txt", "new"), ("sub/", ""), ("sub/a.txt", "a")]));
+    assert_ne!(world.ada.id("acme/team/Plans").await, node, "a new node");
+    assert!(world.agent.members().await.iter().all(|(_, member)| Some(member.is()) == SYNCED), "{}", world.dump().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_d08_what_is_restored_has_its_history_and_its_id_and_syncs_again_on_both_sides() {
+    let world = World::start().await;
+    let there = "acme/team/Plans/a.txt";
+    world.source.write("Plans/a.txt", "one");
+    world.source.write("b.txt", "b");
+    world.sync(&["Plans"], "acme/team", SyncOptions { delete_source: true, ..options() }).await;
+    world.sync(&["b.txt"], "acme/team", options()).await;
+    for text in ["two", "three"] {
+        world.source.write("Plans/a.txt", text);
+        world.settle().await;
+    }
+    world.ada.write(there, "four").await.unwrap();
+    world.settle().await;
+    let node = world.ada.id(there).await;
+
+    world.source.remove("Plans/a.txt");
+    world.settle().await;
+    assert_eq!(world.ada.trashed().await, ["a.txt"], "{}", world.dump().await);
+    assert_eq!(world.ada.restore(&node).await.unwrap().node_id, node);
+    world.settle().await;
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("a.txt", "four")]));
+    let mut texts = Vec::new();
+    for version in world.ada.versions(there).await.unwrap() {
+        texts.push(world.ada.read_version(there, version.version).await.unwrap());
+    }
+    assert_eq!(texts, ["four", "three", "two", "one"], "with its history");
+    world.source.write("Plans/a.txt", "five");
+    world.settle().await;
+    assert_eq!((world.ada.read(there).await.unwrap(), world.ada.id(there).await), ("five".to_owned(), node.clone()), "and syncs again");
+
+    world.ada.rm(there).await.unwrap();
+    world.settle().await;
+    assert!(!world.source.exists("Plans/a.txt"), "{}", world.dump().await);
+    let kept = world.agent.versions("Plans/a.txt").await.unwrap();
+    assert_eq!(kept.iter().map(|(_, cause)| *cause).collect::<Vec<_>>(), [SourceVersionCause::Deleted, SourceVersionCause::Replaced]);
+    world.ada.restore(&node).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("a.txt", "five")]));
+
+    // A direct member, whose pairing goes on as well.
+    let direct = world.ada.id("acme/team/b.txt").await;
+    world.ada.rm("acme/team/b.txt").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.agent.is("b.txt").await, KEPT, "{}", world.dump().await);
+    world.ada.restore(&direct).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.agent.is("b.txt").await, SYNCED, "{}", world.dump().await);
+    world.ada.write("acme/team/b.txt", "theirs").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.source.read("b.txt"), "theirs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_d09_a_restored_state_of_the_agent_is_refused_until_a_person_lets_it_in_and_deletes_nothing() {
+    let mut world = World::start().await;
+    for path in ["kept.txt", "changed.txt", "gone.txt"] {
+        world.source.write(&format!("Plans/{path}"), "one");
+    }
+    world.sync(&["Plans"], "acme/team", options()).await;
+    world.stop_agent().await;
+    let backup = world.elsewhere().join("backup");
+    copy(&world.agent_data(), &backup);
+    world.start_agent().await;
+    world.source.write("Plans/changed.txt", "two");
+    world.source.remove("Plans/gone.txt");
+    world.source.write("Plans/new.txt", "new");
+    world.settle().await;
+    let before = world.same("Plans", "acme/team/Plans").await;
+    world.stop_agent().await;
+    std::fs::remove_dir_all(world.agent_data()).unwrap();
+    copy(&backup, &world.agent_data());
+    world.start_agent().await;
+    let says = async || {
+        let problem = world.agent.state(false, false).await.ok()?.connection_problem;
+        problem.contains("readmit").then_some(())
+    };
+    world.until("it says what to do", says).await;
+    assert_eq!((world.source.tree("Plans"), world.ada.tree("acme/team/Plans").await), (before.clone(), before.clone()));
+    world.ada.readmit_agent("fileserver").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, before, "nothing came back, nothing is gone");
+    assert_eq!(world.ada.versions("acme/team/Plans/changed.txt").await.unwrap().len(), 2, "and nothing was sent again");
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => copy(&from, &to),
+            kind if kind.is_file() => drop(std::fs::copy(&from, &to).unwrap()),
+            // The socket that commands use.
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_d09_a_foreign_or_copied_root_is_unknown_and_an_emptied_folder_is_a_delete() {
+    let world = World::start().await;
+    for path in ["Plans/a.txt", "Plans/b.txt", "Emptied/c.txt"] {
+        world.source.write(path, path);
+    }
+    world.sync(&["Plans"], "acme/team", options()).await;
+    world.sync(&["Emptied"], "acme/team", options()).await;
+    let (library, aside) = (world.source.path(""), world.elsewhere().join("aside"));
+    let copied = world.elsewhere().join("copied");
+    copy(&library, &copied);
+    std::fs::remove_file(copied.join("Plans/b.txt")).unwrap();
+    let before = world.ada.tree("acme/team").await;
+    for other in ["foreign", "copied"] {
+        std::fs::rename(&library, &aside).unwrap();
+        let other = world.elsewhere().join(other);
+        std::fs::create_dir_all(other.join("Plans")).unwrap();
+        std::fs::rename(&other, &library).unwrap();
+        world.agent.state(false, true).await.unwrap();
+        let waiting = Some((MemberState::Retrying, Reason::SourceUnknown));
+        world.ada.set_text("acme/team/Plans/a.txt", "cm:author", Some(other.to_str().unwrap())).await.unwrap();
+        world.until("members say so", async || (world.agent.is("Plans/a.txt").await == waiting).then_some(())).await;
+        let problems = world.agent.state(false, false).await.unwrap().problems;
+        assert!(problems.iter().any(|problem| problem.contains("Nothing is deleted")), "{problems:?}");
+        assert_eq!(world.ada.tree("acme/team").await, before);
+        std::fs::rename(&library, &other).unwrap();
+        std::fs::rename(&aside, &library).unwrap();
+        world.settle().await;
+        assert_eq!(world.agent.is("Plans/a.txt").await, SYNCED, "{}", world.dump().await);
+    }
+    world.source.remove("Emptied/c.txt");
+    world.settle().await;
+    assert_eq!(world.ada.tree("acme/team/Emptied").await, tree(&[]), "{}", world.dump().await);
+    assert_eq!(world.ada.trashed().await, ["c.txt"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_d09_a_folder_that_the_agent_may_not_read_is_unknown_and_deletes_nothing() {
+    let world = World::start().await;
+    // Root reads everything, so somebody else has to be the agent.
+    let Some((agent, source, _process)) = world.agent_of_somebody().await else { return };
+    for path in ["Plans/sub/a.txt", "Plans/sub/deep/b.txt", "Plans/c.txt"] {
+        source.write(path, path);
+    }
+    agent.create(&["Plans"], "acme/team", options(), &world.ada.token).await.unwrap();
+    let settle = async || drop(agent.state(true, true).await.unwrap());
+    world.until("all is there", async || (world.ada.tree("acme/team/Plans").await.len() == 5).then_some(())).await;
+    settle().await;
+    let before = world.ada.tree("acme/team/Plans").await;
+    source.set_mode("Plans/sub", 0);
+    source.set_mode("Plans/c.txt", 0);
+    settle().await;
+    let is = async |path: &str| agent.is(path).await;
+    world.until("it says so", async || (is("Plans/sub").await?.0 != MemberState::Synced).then_some(())).await;
+    let denied = Some((MemberState::Failed, Reason::SourceAccessDenied));
+    assert_eq!(is("Plans/sub").await, denied, "{:?}", agent.members().await);
+    assert_eq!(is("Plans/sub/deep/b.txt").await.map(|is| is.0), Some(MemberState::Retrying), "{:?}", agent.members().await);
+    world.ada.write("acme/team/Plans/sub/a.txt", "theirs").await.unwrap();
+    source.write("Plans/d.txt", "others go on");
+    world.until("others go on", async || world.ada.node("acme/team/Plans/d.txt").await.ok()).await;
+    let mut expected = before;
+    expected.insert("d.txt".to_owned(), "others go on".to_owned());
+    expected.insert("sub/a.txt".to_owned(), "theirs".to_owned());
+    assert_eq!(world.ada.tree("acme/team/Plans").await, expected);
+    assert_eq!(world.ada.trashed().await, [""; 0]);
+    source.set_mode("Plans/sub", 0o755);
+    source.set_mode("Plans/c.txt", 0o644);
+    world.until("it heals", async || (source.read("Plans/sub/a.txt") == "theirs").then_some(())).await;
+    settle().await;
+    assert!(agent.members().await.iter().all(|(_, member)| Some(member.is()) == SYNCED), "{:?}", agent.members().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_d10_the_brake_stops_deletes_at_the_source_too_and_counts_what_came_before() {
+    let world = World::with(|config| config.brake = Limits { share: 0.5, least: 4, most: 1_000 }).await;
+    for number in 0..10 {
+        world.source.write(&format!("Plans/{number}.txt"), "x");
+    }
+    let set = world.sync(&["Plans"], "acme/team", SyncOptions { delete_source: true, ..options() }).await;
+    for number in 0..10 {
+        world.ada.rm(&format!("acme/team/Plans/{number}.txt")).await.unwrap();
+        world.settle().await;
+    }
+    // Of eleven members with the folder, more than half is the sixth; they came one by one.
+    assert_eq!(world.source.tree("Plans").len(), 5, "{}", world.dump().await);
+    let engaged = Some((MemberState::Failed, Reason::BrakeEngaged));
+    let members = world.agent.members().await;
+    assert_eq!(members.iter().filter(|(_, member)| Some(member.is()) == engaged).count(), 5, "{}", world.dump().await);
+    let syncs = world.agent.syncs().await;
+    assert_eq!(syncs[0].reason(), Reason::BrakeEngaged);
+    let told = world.until("the cloud is told", async || {
+        let told = world.ada.reported(&set, MemberState::Failed).await.ok()?;
+        (told.len() == 5).then_some(told)
+    });
+    assert!(told.await.iter().all(|member| member.reason() == Reason::BrakeEngaged && !member.remedy.is_empty()));
+    world.agent.approve_brake(&set).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.source.tree("Plans"), tree(&[]), "{}", world.dump().await);
+    assert_eq!(world.agent.syncs().await[0].reason(), Reason::Unspecified);
+    let refused = world.agent.approve_brake(&set).await.unwrap_err();
+    assert_eq!(refused.code, Code::FailedPrecondition, "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_d10_what_is_approved_on_one_side_is_not_approved_on_the_other() {
+    let mut world = World::with(|config| config.brake = Limits { share: 0.5, least: 4, most: 1_000 }).await;
+    for number in 0..12 {
+        world.source.write(&format!("Plans/one/{number}.txt"), "x");
+    }
+    for number in 0..8 {
+        world.source.write(&format!("Plans/{number}.txt"), "x");
+    }
+    let set = world.sync(&["Plans"], "acme/team", SyncOptions { delete_source: true, ..options() }).await;
+    world.source.remove("Plans/one");
+    world.settle().await;
+    assert_eq!(world.agent.approve_brake(&set).await.unwrap(), 13);
+    world.settle().await;
+    assert_eq!(world.same("Plans", "acme/team/Plans").await.len(), 8);
+    world.stop_agent().await;
+    for number in 0..6 {
+        world.ada.rm(&format!("acme/team/Plans/{number}.txt")).await.unwrap();
+    }
+    world.start_agent().await;
+    world.settle().await;
+    assert_eq!(world.source.tree("Plans").len(), 8, "{}", world.dump().await);
+    let syncs = world.agent.syncs().await;
+    assert_eq!((syncs[0].reason(), syncs[0].brake_deletes), (Reason::BrakeEngaged, 6), "{}", world.dump().await);
 }

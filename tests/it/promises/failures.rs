@@ -178,3 +178,186 @@ async fn s_f01_a_locked_source_is_read_only_until_unsync_and_what_gets_through_i
     assert_eq!(mode("Plans/b.txt"), 0o664, "as it was");
     assert_eq!(mode("Plans/a.txt") & 0o200, 0o200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_e01_reasons_of_the_cloud_are_reported_on_both_sides() {
+    let world = World::start().await;
+    let network = async |change: UpdateNetworkRequest| world.ada.update_network(change).await.unwrap();
+    world.source.write("Plans/large.txt", "more than twenty bytes of text");
+    world.source.write("Plans/taken.txt", "ours");
+    world.source.write("Plans/gone/a.txt", "a");
+    world.source.write("Plans/deleted.txt", "d");
+    world.source.write("Plans/changed.txt", "c");
+    network(UpdateNetworkRequest { document_bytes_max: Some(20), ..UpdateNetworkRequest::default() }).await;
+    world.ada.mkdir("acme/team/Plans").await.unwrap();
+    world.ada.write("acme/team/Plans/taken.txt", "theirs").await.unwrap();
+    let set = world.sync(&["Plans"], "acme/team", options()).await;
+    for path in ["gone", "deleted.txt", "changed.txt"] {
+        world.ada.rm(&format!("acme/team/Plans/{path}")).await.unwrap();
+    }
+    world.settle().await;
+    world.source.write("Plans/gone/new.txt", "new");
+    world.source.write("Plans/changed.txt", "cc");
+    world.settle().await;
+    network(UpdateNetworkRequest { document_bytes_max: Some(0), quota_bytes: Some(1), ..UpdateNetworkRequest::default() }).await;
+    let expected = [
+        ("Plans/changed.txt", MemberState::Failed, Reason::TargetNoLongerExists),
+        ("Plans/deleted.txt", MemberState::Released, Reason::DeletedOnCloud),
+        ("Plans/gone/new.txt", MemberState::Failed, Reason::TargetFolderMissing),
+        ("Plans/large.txt", MemberState::Failed, Reason::QuotaExceeded),
+        ("Plans/taken.txt", MemberState::Failed, Reason::NameClash),
+    ];
+    for (path, state, reason) in expected {
+        world.until(path, async || (world.agent.is(path).await == Some((state, reason))).then_some(())).await;
+        let told = world.until("the cloud is told", async || {
+            let told = world.ada.reported(&set, state).await.ok()?;
+            told.into_iter().find(|member| member.source_path == path && member.reason() == reason)
+        });
+        let (told, member) = (told.await, world.agent.member(path).await.unwrap());
+        assert_eq!([&told.text, &told.remedy], [&member.told[0], &member.told[1]], "{path}");
+        assert!(!told.text.is_empty() && !told.remedy.is_empty(), "{path}: {told:?}");
+    }
+    network(UpdateNetworkRequest { quota_bytes: Some(0), ..UpdateNetworkRequest::default() }).await;
+    world.until("it heals", async || world.ada.node("acme/team/Plans/large.txt").await.ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_e01_what_the_agent_may_not_write_is_reported_and_nothing_is_applied() {
+    let world = World::start().await;
+    let Some((agent, source, _process)) = world.agent_of_somebody().await else { return };
+    for path in ["Plans/a.txt", "Plans/fixed/b.txt", "Plans/c.txt"] {
+        source.write(path, "one");
+    }
+    let set = agent.create(&["Plans"], "acme/team", options(), &world.ada.token).await.unwrap().set_id;
+    world.until("all is there", async || (world.ada.tree("acme/team/Plans").await.len() == 4).then_some(())).await;
+    agent.state(true, true).await.unwrap();
+    // Somebody else's document, that the agent cannot give away; and a folder that it may not write to.
+    source.give("Plans/a.txt", 64_009, 64_009);
+    source.set_mode("Plans/a.txt", 0o644);
+    source.set_mode("Plans/fixed", 0o555);
+    agent.state(true, true).await.unwrap();
+    for path in ["a.txt", "fixed/b.txt", "c.txt"] {
+        world.ada.write(&format!("acme/team/Plans/{path}"), "two").await.unwrap();
+    }
+    let denied = Some((MemberState::Failed, Reason::SourceAccessDenied));
+    for path in ["Plans/a.txt", "Plans/fixed/b.txt"] {
+        world.until(path, async || (agent.is(path).await == denied).then_some(())).await;
+        assert_eq!(source.read(path), "one", "nothing was applied");
+    }
+    world.until("others go on", async || (source.read("Plans/c.txt") == "two").then_some(())).await;
+    let told = async || (world.ada.reported(&set, MemberState::Failed).await.ok()?.len() == 2).then_some(());
+    world.until("the cloud is told", told).await;
+    assert_eq!(source.owner("Plans/a.txt"), (64_009, 64_009, 0o644));
+    source.give("Plans/a.txt", 64_000, 64_000);
+    source.set_mode("Plans/fixed", 0o755);
+    agent.request_sync("Plans/fixed/b.txt").await.unwrap();
+    for path in ["Plans/a.txt", "Plans/fixed/b.txt"] {
+        world.until("it heals", async || (source.read(path) == "two").then_some(())).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_e01_unavailable_is_told_while_the_coordinator_is_away() {
+    let mut world = World::start().await;
+    world.source.write("Plans/a.txt", "a");
+    world.sync(&["Plans"], "acme/team", options()).await;
+    world.stop_coordinator().await;
+    world.source.write("Plans/a.txt", "b");
+    let away = async || (world.agent.is("Plans/a.txt").await == Some((MemberState::Retrying, Reason::Unavailable))).then_some(());
+    world.until("it says so", away).await;
+    world.start_coordinator().await;
+    world.settle().await;
+    assert_eq!(world.agent.is("Plans/a.txt").await, SYNCED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_e02_a_change_of_password_ends_grants_if_it_says_so() {
+    let world = World::start().await;
+    let bob = world.person(BOB, Role::Collaborator).await;
+    world.source.write("Bobs/a.txt", "1");
+    world.source.write("Adas/a.txt", "1");
+    let set = world.agent.create(&["Bobs"], "acme/team", options(), &bob.token).await.unwrap().set_id;
+    world.sync(&["Adas"], "acme/team", options()).await;
+    let there = async |path: &str, text: &str| (world.ada.read(path).await.ok()? == text).then_some(());
+
+    assert!(bob.change_password("wrong password", "battery staple", true).await.is_err());
+    bob.change_password("correct horse", "battery staple", false).await.unwrap();
+    world.source.write("Bobs/a.txt", "2");
+    world.until("it goes on", async || there("acme/team/Bobs/a.txt", "2").await).await;
+
+    let other = Person::sign_in(world.channel().await, BOB, "battery staple").await.unwrap();
+    bob.change_password("battery staple", "correct horse", true).await.unwrap();
+    assert!(other.sites().await.is_err(), "other sign-ins ended, too");
+    world.source.write("Bobs/a.txt", "3");
+    world.source.write("Adas/a.txt", "3");
+    let failed = Some((MemberState::Failed, Reason::AuthenticationFailed));
+    world.until("it fails with its reason", async || (world.agent.is("Bobs/a.txt").await == failed).then_some(())).await;
+    world.until("others go on", async || there("acme/team/Adas/a.txt", "3").await).await;
+    bob.restore_grant(&set).await.unwrap();
+    world.until("it heals", async || there("acme/team/Bobs/a.txt", "3").await).await;
+
+    bob.revoke_grant(&set).await.unwrap();
+    world.source.write("Bobs/a.txt", "4");
+    world.until("its owner ended it", async || (world.agent.is("Bobs/a.txt").await == failed).then_some(())).await;
+    let refused = world.ada.restore_grant(&set).await.unwrap_err();
+    assert_eq!(refused.code, tonic::Code::PermissionDenied, "nobody else acts in its owner's name: {refused:?}");
+    bob.restore_grant(&set).await.unwrap();
+    world.until("it heals again", async || there("acme/team/Bobs/a.txt", "4").await).await;
+}
+
+/// Gives the agent another certificate for the same key, which ends at this time. The coordinator's authority is at hand, as nobody else's is.
+fn certify_until(world: &World, end: time::OffsetDateTime) {
+    let path = world.agent_data().join("agent.pem");
+    let both = std::fs::read_to_string(&path).unwrap();
+    let key = rcgen::KeyPair::from_pem(&both[both.find("-----BEGIN PRIVATE KEY").unwrap()..]).unwrap();
+    let tls = world.coordinator_data().join("tls");
+    let issuer = rcgen::KeyPair::from_pem(&std::fs::read_to_string(tls.join("ca.key")).unwrap()).unwrap();
+    let issuer = rcgen::Issuer::from_ca_cert_pem(&std::fs::read_to_string(tls.join("ca.pem")).unwrap(), issuer).unwrap();
+    let stored: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(world.agent_data().join("agent.json")).unwrap()).unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.not_before = end - time::Duration::days(90);
+    params.not_after = end;
+    let name = format!("urn:skybridge:agent:{}", stored["agent"].as_str().unwrap());
+    params.subject_alt_names = vec![rcgen::SanType::URI(name.try_into().unwrap())];
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    std::fs::write(path, certificate.pem() + &key.serialize_pem()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_e02_s_c11_an_agents_key_renews_itself_while_it_is_used_and_ends_when_it_was_not() {
+    let mut world = World::start().await;
+    world.source.write("Plans/a.txt", "1");
+    world.sync(&["Plans"], "acme/team", options()).await;
+    world.stop_agent().await;
+    certify_until(&world, time::OffsetDateTime::now_utc() + time::Duration::days(59));
+    let path = world.agent_data().join("agent.pem");
+    let before = std::fs::read_to_string(&path).unwrap();
+    world.start_agent().await;
+    let renewed = async || Some(std::fs::read_to_string(&path).ok()?).filter(|now| *now != before);
+    let renewed = world.until("it is renewed", renewed).await;
+    let key = |both: &str| both[both.find("-----BEGIN PRIVATE KEY").unwrap()..].to_owned();
+    assert_ne!(key(&renewed), key(&before), "the key, too");
+    // A new connection of the running agent, and then a new agent.
+    world.stop_coordinator().await;
+    world.start_coordinator().await;
+    world.source.write("Plans/a.txt", "2");
+    world.settle().await;
+    world.stop_agent().await;
+    world.source.write("Plans/a.txt", "3");
+    world.start_agent().await;
+    world.settle().await;
+    assert_eq!(world.ada.read("acme/team/Plans/a.txt").await.unwrap(), "3");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), renewed, "once is enough");
+
+    world.stop_agent().await;
+    certify_until(&world, time::OffsetDateTime::now_utc() - time::Duration::hours(1));
+    world.start_agent().await;
+    world.source.write("Plans/a.txt", "4");
+    let says = async || {
+        let state = world.agent.state(false, false).await.ok()?;
+        (!state.connected && state.connection_problem.contains("90 days")).then_some(())
+    };
+    world.until("it says that it was not used for too long", says).await;
+    assert_eq!(world.ada.read("acme/team/Plans/a.txt").await.unwrap(), "3");
+}

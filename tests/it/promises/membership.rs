@@ -3,7 +3,7 @@
 use skybridge::wire::pb::{MemberState, Reason, UpdateNetworkRequest};
 use tonic::Code;
 
-use crate::support::{World, options, tree};
+use crate::support::{ADA, World, options, tree};
 
 const SYNCED: Option<(MemberState, Reason)> = Some((MemberState::Synced, Reason::Unspecified));
 
@@ -109,22 +109,30 @@ async fn s_c09_progress_shows_what_is_done_and_what_is_to_do() {
     for number in 0..5 {
         world.source.write(&format!("Plans/{number}.txt"), "new");
     }
+    let agent = world.agent.clone();
     let progress = async || {
-        let progress = world.agent.state(false, false).await.ok()?.progress?;
-        Some((progress.done_items, progress.total_items))
+        let progress = agent.state(false, false).await.ok()?.progress?;
+        Some([progress.done_items, progress.total_items, progress.done_bytes, progress.total_bytes])
     };
-    world.until("what is to do is counted", async || (progress().await? == (2, 7)).then_some(())).await;
+    world.until("what is to do is counted", async || (progress().await? == [2, 7, 1, 16]).then_some(())).await;
     world.start_coordinator().await;
     world.settle().await;
-    let progress = world.agent.state(false, false).await.unwrap().progress.unwrap();
-    assert_eq!((progress.done_items, progress.total_items), (7, 7));
+    assert_eq!(progress().await, Some([7, 7, 16, 16]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s_c11_agents_are_listed_and_can_be_revoked() {
-    let world = World::start().await;
+    let mut world = World::start().await;
     world.source.write("Plans/a.txt", "one");
     world.sync(&["Plans"], "acme/team", options()).await;
+    world.stop_agent().await;
+    for text in ["1", "2", "3"] {
+        world.ada.write("acme/team/Plans/lag.txt", text).await.unwrap();
+    }
+    let away = world.until("it is away", async || world.ada.agents().await.ok()?.into_iter().find(|agent| !agent.connected)).await;
+    assert!((1..=3).contains(&away.lag_entries), "{away:?}");
+    world.start_agent().await;
+    world.settle().await;
     let agents = world.ada.agents().await.unwrap();
     let [agent] = &agents[..] else { panic!("{agents:?}") };
     assert_eq!((agent.name.as_str(), agent.connected, agent.lag_entries, agent.set_count), ("fileserver", true, 0, 1));
@@ -145,4 +153,121 @@ async fn s_c11_agents_are_listed_and_can_be_revoked() {
     assert!(!connected.await);
     assert_eq!(world.ada.read("acme/team/Plans/a.txt").await.unwrap(), "one", "both copies stay as they are");
     assert!(!world.source.exists("Plans/b.txt"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_c03_a_member_tells_when_and_by_whom_it_was_last_synced_and_when_it_is_tried_again() {
+    let mut world = World::start().await;
+    world.source.write("Plans/a.txt", "a");
+    let set = world.sync(&["Plans"], "acme/team", options()).await;
+    let agent = world.agent.clone();
+    let told = async |path: &str| agent.told(&set, path).await.unwrap();
+    let synced = told("Plans/a.txt").await;
+    assert!(synced.success_time.is_some() && synced.attempt_time.is_some() && synced.retry_time.is_none(), "{synced:?}");
+    assert_eq!((synced.success_by.as_str(), synced.size_bytes), (ADA, 1));
+    world.stop_coordinator().await;
+    world.source.write("Plans/a.txt", "bb");
+    let waiting = world.until("it waits", async || {
+        let told = world.agent.told(&set, "Plans/a.txt").await?;
+        (told.reason() == Reason::Unavailable).then_some(told)
+    });
+    let waiting = waiting.await;
+    assert_eq!((waiting.success_time, waiting.state()), (synced.success_time, MemberState::Retrying), "the last success is still told");
+    assert!(!waiting.text.is_empty() && !waiting.remedy.is_empty(), "{waiting:?}");
+    world.start_coordinator().await;
+    world.settle().await;
+    let again = told("Plans/a.txt").await;
+    assert!(
+        again.success_time.unwrap().seconds >= synced.success_time.unwrap().seconds && again.state() == MemberState::Synced,
+        "{again:?}"
+    );
+    let there = world.ada.reported(&set, MemberState::Unspecified).await.unwrap();
+    let paths: Vec<_> = there.iter().map(|member| (member.source_path.as_str(), member.target_path.as_str())).collect();
+    assert!(paths.contains(&("Plans/a.txt", "acme/team/Plans/a.txt")), "the cloud knows where both copies are: {paths:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_c04_synced_content_and_content_with_errors_are_found_on_both_sides() {
+    let world = World::start().await;
+    world.ada.update_network(UpdateNetworkRequest { document_bytes_max: Some(10), ..UpdateNetworkRequest::default() }).await.unwrap();
+    for path in ["Plans/good.txt", "Fine/good.txt"] {
+        world.source.write(path, "good");
+    }
+    world.source.write("Plans/bad.txt", "longer than ten bytes");
+    let plans = world.sync(&["Plans"], "acme/team", options()).await;
+    let fine = world.sync(&["Fine"], "acme/team", options()).await;
+    let here = async |set: &str, state| world.agent.members_in(set, state).await.into_iter().map(|(path, _)| path).collect::<Vec<_>>();
+    let there = async |set: &str, state| {
+        let told = world.ada.reported(set, state).await.unwrap();
+        told.into_iter().map(|member| member.source_path).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(here(&plans, MemberState::Failed).await, ["Plans/bad.txt"]);
+    assert!(here(&fine, MemberState::Failed).await.is_empty());
+    world.until("the cloud is told", async || (there(&plans, MemberState::Synced).await.len() == 2).then_some(())).await;
+    world.until("of the error, too", async || (there(&plans, MemberState::Failed).await.len() == 1).then_some(())).await;
+    assert_eq!(there(&plans, MemberState::Failed).await, ["Plans/bad.txt".to_owned()].into());
+    assert_eq!(there(&plans, MemberState::Synced).await, ["Plans".to_owned(), "Plans/good.txt".to_owned()].into());
+    let failing = world.ada.sync_sets(true).await.unwrap();
+    assert_eq!(failing.iter().map(|set| &set.set_id).collect::<Vec<_>>(), [&plans], "sets are found by it as well");
+    world.source.write("Plans/bad.txt", "short");
+    world.settle().await;
+    world.until("it is gone from there", async || there(&plans, MemberState::Failed).await.is_empty().then_some(())).await;
+    world.until("and the set", async || world.ada.sync_sets(true).await.ok()?.is_empty().then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_c07_bad_items_of_every_kind_hold_up_nobody_on_either_side() {
+    let world = World::start().await;
+    world.ada.update_network(UpdateNetworkRequest { document_bytes_max: Some(10), ..UpdateNetworkRequest::default() }).await.unwrap();
+    world.source.write("Plans/large.txt", "more than ten bytes");
+    world.source.write("Plans/bad?.txt", "b");
+    world.source.write("Plans/clash.txt", "ours");
+    world.source.write("Plans/sub/large.txt", "more than ten bytes");
+    world.source.write("Other/a.txt", "a");
+    std::os::unix::fs::symlink("/", world.source.path("Plans/link")).unwrap();
+    world.ada.mkdir("acme/team/Plans").await.unwrap();
+    world.ada.write("acme/team/Plans/clash.txt", "theirs").await.unwrap();
+    world.sync(&["Plans"], "acme/team", options()).await;
+    let other = world.sync(&["Other"], "acme/team", options()).await;
+    for path in ["Plans/good.txt", "Plans/sub/good.txt", "Other/good.txt"] {
+        world.source.write(path, "good");
+    }
+    for path in ["Plans/theirs.txt", "Plans/sub/theirs.txt", "Other/theirs.txt"] {
+        world.ada.write(&format!("acme/team/{path}"), "theirs").await.unwrap();
+    }
+    world.settle().await;
+    for path in ["Plans", "Plans/sub", "Other"] {
+        assert_eq!(world.ada.read(&format!("acme/team/{path}/good.txt")).await.unwrap(), "good", "{path}");
+        assert_eq!(world.source.read(&format!("{path}/theirs.txt")), "theirs", "{path}");
+    }
+    // A whole set that may do nothing any more.
+    world.ada.revoke_grant(&other).await.unwrap();
+    world.source.write("Other/a.txt", "changed");
+    world.source.write("Plans/good.txt", "changed");
+    world.until("others go on", async || (world.ada.read("acme/team/Plans/good.txt").await.ok()? == "changed").then_some(())).await;
+    assert_eq!(world.ada.read("acme/team/Other/a.txt").await.unwrap(), "a");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_c05_a_folder_or_one_member_is_asked_for_alone() {
+    let world = World::start().await;
+    for path in ["one/a.txt", "one/deep/b.txt", "two/c.txt", "two/d.txt"] {
+        world.source.write(&format!("Plans/{path}"), path);
+    }
+    let set = world.sync(&["Plans"], "acme/team", options()).await;
+    for path in ["one/a.txt", "one/deep", "two/c.txt", "two/d.txt"] {
+        world.ada.rm(&format!("acme/team/Plans/{path}")).await.unwrap();
+    }
+    world.settle().await;
+    assert_eq!(world.agent.request_sync("Plans/one").await.unwrap(), 3);
+    world.settle().await;
+    let mut there =
+        tree(&[("one/", ""), ("one/a.txt", "one/a.txt"), ("one/deep/", ""), ("one/deep/b.txt", "one/deep/b.txt"), ("two/", "")]);
+    assert_eq!(world.ada.tree("acme/team/Plans").await, there, "{}", world.dump().await);
+    let node = world.agent.member("Plans/two/d.txt").await.unwrap().node_id;
+    world.ada.request_sync(&set, &node).await.unwrap();
+    world.until("it is there", async || world.ada.node("acme/team/Plans/two/d.txt").await.ok()).await;
+    world.settle().await;
+    there.insert("two/d.txt".to_owned(), "two/d.txt".to_owned());
+    assert_eq!(world.ada.tree("acme/team/Plans").await, there, "this one alone; {}", world.dump().await);
 }

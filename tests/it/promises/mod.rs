@@ -7,4 +7,6 @@ mod failures;
 mod membership;
 mod moves;
 mod outside;
+mod permissions;
+mod roles;
 mod setup;

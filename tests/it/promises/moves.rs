@@ -74,7 +74,7 @@ async fn s_b15_a_direct_member_is_paired_wherever_it_is_in_its_library() {
     world.source.write("here/a.txt", "one");
     world.source.write("Plans/b.txt", "b");
     let set = world.sync(&["here/a.txt"], "acme/team/There", options()).await;
-    world.sync(&["Plans"], "acme/team", options()).await;
+    let plans = world.sync(&["Plans"], "acme/team", options()).await;
     let node = world.ada.id("acme/team/There/a.txt").await;
 
     world.source.mkdir("elsewhere/deep");
@@ -93,7 +93,17 @@ async fn s_b15_a_direct_member_is_paired_wherever_it_is_in_its_library() {
     assert_eq!(world.ada.read("acme/team/Other/a.txt").await.unwrap(), "three", "{}", world.dump().await);
     assert_eq!(world.ada.id("acme/team/Other/a.txt").await, node);
     assert_eq!(world.ada.tree("acme/team/Plans").await, tree(&[("b.txt", "b")]), "the other set passes it over");
-    assert_eq!(world.agent.member("Plans/a.txt").await.map(|member| member.set_id), Some(set));
+    assert_eq!(world.agent.member("Plans/a.txt").await.map(|member| member.set_id), Some(set.clone()));
+    let passed_over = world.agent.excluded(&plans).await;
+    assert_eq!(passed_over, [("Plans/a.txt".to_owned(), (MemberState::Excluded, Reason::AlreadySynced))]);
+    // In the cloud, too.
+    world.ada.mv("acme/team/Other/a.txt", "acme/team/Plans/a.txt").await.unwrap();
+    world.settle().await;
+    world.ada.write("acme/team/Plans/a.txt", "four").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("a.txt", "four"), ("b.txt", "b")]));
+    assert_eq!(world.ada.node("acme/team/Plans/a.txt").await.unwrap().set_id, set, "it keeps its own set");
+    assert!(world.agent.unsync("Plans/a.txt", false).await.is_ok(), "and is unsynced alone");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,4 +255,129 @@ async fn s_b19_swaps_rotations_and_inversions_give_the_right_tree() {
     assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&expected));
     assert_eq!(world.ada.id("acme/team/Plans/inner").await, node);
     assert_eq!(world.ada.trashed().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_b14_a_move_within_a_synced_folder_sends_no_content_and_no_delete() {
+    let world = World::start().await;
+    let large = "0123456789abcdef".repeat(40_000);
+    world.source.write("Plans/one/large.bin", &large);
+    world.source.write("Plans/one/deep/a.txt", "a");
+    world.source.mkdir("Plans/two");
+    world.sync(&["Plans"], "acme/team", SyncOptions { delete_source: true, ..options() }).await;
+    let shown = async |path: &str| {
+        let node = world.ada.node(&format!("acme/team/Plans/{path}")).await.unwrap();
+        (node.node_id, node.version)
+    };
+    let before = (shown("one/large.bin").await, shown("one/deep/a.txt").await);
+    // Here a document and its folder, each elsewhere; then there.
+    world.source.rename("Plans/one/large.bin", "Plans/two/large.bin");
+    world.source.rename("Plans/one/deep", "Plans/deep");
+    world.settle().await;
+    assert_eq!((shown("two/large.bin").await, shown("deep/a.txt").await), before, "{}", world.dump().await);
+    let inode = |path: &str| std::os::unix::fs::MetadataExt::ino(&fs::metadata(world.source.path(path)).unwrap());
+    let files = (inode("Plans/two/large.bin"), inode("Plans/deep/a.txt"));
+    world.ada.mv("acme/team/Plans/two", "acme/team/Plans/deep/two").await.unwrap();
+    world.ada.mv("acme/team/Plans/deep/a.txt", "acme/team/Plans/one/a.txt").await.unwrap();
+    world.settle().await;
+    let expected = [("deep/", ""), ("deep/two/", ""), ("deep/two/large.bin", &large), ("one/", ""), ("one/a.txt", "a")];
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&expected));
+    assert_eq!((inode("Plans/deep/two/large.bin"), inode("Plans/one/a.txt")), files, "the very same files");
+    assert_eq!((shown("deep/two/large.bin").await, shown("one/a.txt").await), before);
+    assert_eq!(world.ada.trashed().await, [""; 0]);
+    assert_eq!(world.agent.versions("Plans/one/a.txt").await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_b15_what_leaves_its_library_is_reported_on_both_sides() {
+    let world = World::with(|config| {
+        let other = config.data.with_file_name("other");
+        fs::create_dir(&other).unwrap();
+        config.sites.insert("other".to_owned(), other);
+    })
+    .await;
+    for path in ["here.txt", "there.txt", "Here/a.txt", "There/b.txt", "stays.txt"] {
+        world.source.write(path, path);
+    }
+    let documents = world.sync(&["here.txt", "there.txt", "stays.txt"], "acme/team", options()).await;
+    let here = world.sync(&["Here"], "acme/team", options()).await;
+    let there = world.sync(&["There"], "acme/team", options()).await;
+    world.ada.create_site("acme", "other").await.unwrap();
+    let outside = world.source.path("").with_file_name("other");
+    fs::rename(world.source.path("here.txt"), outside.join("here.txt")).unwrap();
+    fs::rename(world.source.path("Here"), outside.join("Here")).unwrap();
+    world.ada.mv("acme/team/there.txt", "acme/other/there.txt").await.unwrap();
+    world.ada.mv("acme/team/There", "acme/other/There").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.agent.is("stays.txt").await, SYNCED);
+    assert_eq!(world.ada.read("acme/team/here.txt").await.unwrap(), "here.txt");
+    assert_eq!(world.ada.read("acme/team/Here/a.txt").await.unwrap(), "Here/a.txt");
+    assert_eq!(fs::read_to_string(outside.join("Here/a.txt")).unwrap(), "Here/a.txt");
+    assert_eq!(world.source.read("there.txt"), "there.txt");
+    assert_eq!(world.source.tree("There"), tree(&[("b.txt", "There/b.txt")]));
+    assert_eq!(world.ada.read("acme/other/there.txt").await.unwrap(), "there.txt");
+    assert_eq!(world.ada.read("acme/other/There/b.txt").await.unwrap(), "There/b.txt");
+    for (path, set) in [("here.txt", &documents), ("Here", &here), ("there.txt", &documents), ("There", &there)] {
+        let excluded = world.agent.excluded(set).await;
+        assert!(excluded.iter().any(|(found, _)| found.ends_with(path)), "{path}: {excluded:?} {}", world.dump().await);
+    }
+    for path in ["there.txt", "There/b.txt"] {
+        assert_eq!(world.ada.node(&format!("acme/other/{path}")).await.unwrap().set_id, "", "{path} is in no set any more");
+    }
+    world.source.write("There/b.txt", "ours");
+    world.ada.write("acme/other/there.txt", "theirs").await.unwrap();
+    world.settle().await;
+    assert_eq!(
+        (world.source.read("there.txt").as_str(), world.ada.read("acme/other/There/b.txt").await.unwrap().as_str()),
+        ("there.txt", "There/b.txt")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_b16_folders_move_in_and_out_and_back_on_either_side() {
+    let world = World::start().await;
+    for path in ["Plans/a.txt", "Plans/out/b.txt", "Plans/theirs/c.txt", "in/d.txt"] {
+        world.source.write(path, path);
+    }
+    world.sync(&["Plans"], "acme/team", SyncOptions { delete_source: true, ..options() }).await;
+    let ids = async |paths: [&str; 2]| {
+        let mut found = Vec::new();
+        for path in paths {
+            found.push(world.ada.id(&format!("acme/team/{path}")).await);
+        }
+        found
+    };
+    let before = ids(["Plans/theirs", "Plans/theirs/c.txt"]).await;
+    world.source.rename("in", "Plans/in");
+    world.source.rename("Plans/out", "out");
+    world.ada.mv("acme/team/Plans/theirs", "acme/team/theirs").await.unwrap();
+    world.ada.mkdir("acme/team/cloud/deep").await.unwrap();
+    world.ada.write("acme/team/cloud/deep/e.txt", "e").await.unwrap();
+    world.ada.mv("acme/team/cloud", "acme/team/Plans/cloud").await.unwrap();
+    world.settle().await;
+    let there =
+        [("a.txt", "Plans/a.txt"), ("cloud/", ""), ("cloud/deep/", ""), ("cloud/deep/e.txt", "e"), ("in/", ""), ("in/d.txt", "in/d.txt")];
+    assert_eq!(world.ada.tree("acme/team/Plans").await, tree(&there), "{}", world.dump().await);
+    assert_eq!(world.ada.trashed().await, ["out"], "moved out here: deleted there, as D06 has it");
+    assert_eq!(world.source.read("out/b.txt"), "Plans/out/b.txt");
+    assert_eq!(
+        world.source.read("Plans/theirs/c.txt"),
+        "Plans/theirs/c.txt",
+        "moved out there: never a delete here, even where D05 follows"
+    );
+    assert_eq!(world.ada.read("acme/team/theirs/c.txt").await.unwrap(), "Plans/theirs/c.txt");
+    let released = world.agent.is("Plans/theirs/c.txt").await.unwrap();
+    assert_eq!(released, (MemberState::Released, Reason::DeletedOnCloud), "{}", world.dump().await);
+    // Neither follows the other while it is out.
+    world.ada.write("acme/team/theirs/c.txt", "changed there").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.source.read("Plans/theirs/c.txt"), "Plans/theirs/c.txt");
+
+    world.ada.mv("acme/team/theirs", "acme/team/Plans/theirs").await.unwrap();
+    world.source.rename("out", "Plans/out");
+    world.settle().await;
+    world.same("Plans", "acme/team/Plans").await;
+    assert_eq!(world.source.read("Plans/theirs/c.txt"), "changed there");
+    assert_eq!(world.ada.read("acme/team/Plans/out/b.txt").await.unwrap(), "Plans/out/b.txt");
+    assert_eq!(ids(["Plans/theirs", "Plans/theirs/c.txt"]).await, before, "the same nodes, paired again");
 }

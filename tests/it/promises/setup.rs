@@ -217,3 +217,74 @@ async fn s_a15_only_the_owner_or_an_administrator_sees_changes_and_ends_a_set() 
     world.until("the agent learns of it", async || (world.agent.syncs().await.len() == 1).then_some(())).await;
     assert_eq!((world.source.read("Bobs/b.txt"), bob.read("acme/team/Bobs/b.txt").await.unwrap()), ("b".to_owned(), "b".to_owned()));
 }
+
+/// Strangers: users that the machine has not.
+const ANN: u32 = 64_001;
+const BEN: u32 = 64_002;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_a15_people_at_the_source_do_only_what_their_own_user_may() {
+    let world = World::with(|config| config.administrators_group = Some("root".to_owned())).await;
+    for (path, owner, mode) in [("Anns/a.txt", ANN, 0o600), ("Anns/b.txt", ANN, 0o600), ("Bens/c.txt", BEN, 0o600)] {
+        world.source.write(path, path);
+        world.source.give(path, owner, owner);
+        world.source.set_mode(path, mode);
+        let folder = path.split('/').next().unwrap();
+        world.source.give(folder, owner, owner);
+        world.source.set_mode(folder, 0o750);
+    }
+    // Only root can be somebody else.
+    let (Some(ann), Some(ben)) = (world.as_user(ANN, ANN).await, world.as_user(BEN, BEN).await) else { return };
+    let token = &world.ada.token;
+    let set = ann.create(&["Anns"], "acme/team", options(), token).await.unwrap().set_id;
+    world.settle().await;
+    world.ada.write("acme/team/Anns/a.txt", "theirs").await.unwrap();
+    world.settle().await;
+    let denied = |refused: Refused| {
+        assert!([Code::PermissionDenied, Code::NotFound].contains(&refused.code), "{refused:?}");
+        assert!(!refused.message.contains("b.txt"), "what they may not see is not named: {refused:?}");
+    };
+    denied(ben.create(&["Anns/a.txt"], "acme/team/New", options(), token).await.unwrap_err());
+    denied(ben.create(&["Anns"], "acme/team/New", options(), token).await.unwrap_err());
+    denied(ben.request_sync("Anns/a.txt").await.unwrap_err());
+    denied(ben.unsync("Anns", false).await.unwrap_err());
+    denied(ben.end(&set, false).await.unwrap_err());
+    denied(ben.versions("Anns/a.txt").await.unwrap_err());
+    denied(ben.restore("Anns/a.txt", 1).await.unwrap_err());
+    denied(ben.approve_brake(&set).await.unwrap_err());
+    assert!(ben.syncs().await.is_empty());
+    assert_eq!(ann.syncs().await.len(), 1);
+    assert_eq!(ann.versions("Anns/a.txt").await.unwrap().len(), 1);
+    // Whoever may read and not write sees, and changes nothing.
+    world.source.set_mode("Anns", 0o755);
+    world.source.set_mode("Anns/a.txt", 0o644);
+    world.settle().await;
+    assert_eq!(ben.versions("Anns/a.txt").await.unwrap().len(), 1);
+    denied(ben.restore("Anns/a.txt", 1).await.unwrap_err());
+    denied(ben.unsync("Anns", false).await.unwrap_err());
+    // Ann lost her right to what she synced herself: she is shown no more of it.
+    world.source.give("Anns/b.txt", BEN, BEN);
+    assert_eq!(ann.versions("Anns/b.txt").await.unwrap_err().code, Code::PermissionDenied);
+    // A member of the administrators' group sees every set, and ends it.
+    let carl = world.as_user(64_003, 0).await.unwrap();
+    assert_eq!(carl.syncs().await.len(), 1);
+    carl.end(&set, false).await.unwrap();
+    assert!(ann.syncs().await.is_empty());
+    assert_eq!(world.source.owner("Anns/a.txt"), (ANN, ANN, 0o644));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_a15_an_administrator_says_who_may_sync() {
+    let world = World::with(|config| config.users_group = Some("root".to_owned())).await;
+    world.source.write("doc.txt", "d");
+    world.source.set_mode("doc.txt", 0o666);
+    world.source.write("other.txt", "o");
+    let (Some(ann), Some(carl)) = (world.as_user(ANN, ANN).await, world.as_user(64_003, 0).await) else { return };
+    let refused = ann.create(&["doc.txt"], "acme/team", options(), &world.ada.token).await.unwrap_err();
+    assert_eq!(refused.code, Code::PermissionDenied, "{refused:?}");
+    assert!(refused.message.contains("root"), "{refused:?}");
+    carl.create(&["doc.txt"], "acme/team", options(), &world.ada.token).await.unwrap();
+    world.agent.create(&["other.txt"], "acme/team", options(), &world.ada.token).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.ada.tree("acme/team").await, tree(&[("doc.txt", "d"), ("other.txt", "o")]));
+}

@@ -41,6 +41,28 @@ pub(crate) struct Local {
 }
 
 impl Local {
+    /// Connects as somebody else; `None` where this process cannot.
+    pub(crate) async fn connect_as(socket: &Path, source: &Source, user: u32, group: u32) -> Option<Self> {
+        use rustix::{fs::Gid, fs::Uid, thread};
+        let (user, group, path) = (Uid::from_raw(user), Gid::from_raw(group), socket.to_owned());
+        // Credentials are a thread's own, and the system remembers those of whoever connects.
+        let connect = move || {
+            thread::set_thread_groups(&[group]).ok()?;
+            thread::set_thread_res_gid(group, group, group).ok()?;
+            thread::set_thread_res_uid(user, user, user).ok()?;
+            Some(std::os::unix::net::UnixStream::connect(path).expect("everybody may connect"))
+        };
+        let stream = std::thread::spawn(connect).join().expect("it ends")?;
+        stream.set_nonblocking(true).expect("it can be waited for");
+        let mut stream = Some(UnixStream::from_std(stream).expect("a socket"));
+        let connector = tower::service_fn(move |_| {
+            let stream = stream.take().ok_or_else(|| std::io::Error::other("it connects once"));
+            async move { stream.map(TokioIo::new) }
+        });
+        let channel = Endpoint::from_static("http://agent.invalid").connect_with_connector(connector).await.expect("it is reached");
+        Some(Self { client: LocalServiceClient::new(channel), source: source.clone() })
+    }
+
     /// Connects; fails while the agent does not listen yet.
     pub(crate) async fn connect(socket: &Path, source: &Source) -> Result<Self, tonic::transport::Error> {
         let socket: PathBuf = socket.to_owned();
@@ -140,6 +162,13 @@ impl Local {
         self.members().await.into_iter().find(|(path, _)| path == relative).map(|(_, member)| member)
     }
 
+    /// Returns all that is told of the member of a set at a path.
+    pub(crate) async fn told(&self, set: &str, relative: &str) -> Option<pb::LocalMember> {
+        let request = pb::ListSyncMembersRequest { set_id: set.to_owned(), page_size: 1_000, ..pb::ListSyncMembersRequest::default() };
+        let members = self.client.clone().list_sync_members(request).await.ok()?.into_inner().members;
+        members.into_iter().find(|member| self.relative(&member.path) == relative)
+    }
+
     /// Returns state and reason of the member at a path.
     pub(crate) async fn is(&self, relative: &str) -> Option<(pb::MemberState, pb::Reason)> {
         self.member(relative).await.map(|member| member.is())
@@ -157,13 +186,21 @@ impl Local {
 
     /// Ends the sync of a direct member; returns whether the whole set ended.
     pub(crate) async fn unsync(&self, relative: &str, remove_from_cloud: bool) -> Answer<bool> {
-        let request = pb::EndSyncRequest { set_id: String::new(), path: self.absolute(relative), remove_from_cloud };
+        let request =
+            pb::EndSyncRequest { set_id: String::new(), path: self.absolute(relative), remove_from_cloud, with_non_members: false };
         Ok(self.client.clone().end_sync(request).await?.into_inner().set_ended)
     }
 
     /// Ends a set.
     pub(crate) async fn end(&self, set: &str, remove_from_cloud: bool) -> Answer<()> {
-        let request = pb::EndSyncRequest { set_id: set.to_owned(), path: String::new(), remove_from_cloud };
+        let request = pb::EndSyncRequest { set_id: set.to_owned(), remove_from_cloud, ..pb::EndSyncRequest::default() };
+        self.client.clone().end_sync(request).await.map(drop).map_err(Refused::from)
+    }
+
+    /// Ends a set, and removes its folder from the cloud with all that is in it.
+    pub(crate) async fn end_with_all_in_it(&self, set: &str) -> Answer<()> {
+        let request =
+            pb::EndSyncRequest { set_id: set.to_owned(), remove_from_cloud: true, with_non_members: true, ..pb::EndSyncRequest::default() };
         self.client.clone().end_sync(request).await.map(drop).map_err(Refused::from)
     }
 

@@ -84,14 +84,17 @@ impl Person {
 
     /// Writes a document: a new version if it is there.
     pub(crate) async fn write(&self, path: &str, text: &str) -> Answer<pb::Node> {
+        self.write_bytes(path, text.as_bytes().to_vec()).await
+    }
+
+    pub(crate) async fn write_bytes(&self, path: &str, bytes: Vec<u8>) -> Answer<pb::Node> {
         let (parent, name) = split(path);
         let header = pb::WriteDocumentHeader {
             name: name.to_owned(),
             target: named(parent).map(Target::Parent),
             ..pb::WriteDocumentHeader::default()
         };
-        let messages =
-            [Kind::Header(header), Kind::Data(text.as_bytes().to_vec().into())].map(|kind| pb::WriteDocumentRequest { kind: Some(kind) });
+        let messages = [Kind::Header(header), Kind::Data(bytes.into())].map(|kind| pb::WriteDocumentRequest { kind: Some(kind) });
         let written = self.library().write_document(self.with(futures::stream::iter(messages))).await?;
         Ok(written.into_inner().node.expect("a node"))
     }
@@ -235,7 +238,7 @@ impl Person {
     }
 
     pub(crate) async fn unsync(&self, set: &str, node: &str, remove_from_cloud: bool) -> Answer<()> {
-        let request = pb::UnsyncRequest { set_id: set.to_owned(), node_id: node.to_owned(), remove_from_cloud };
+        let request = pb::UnsyncRequest { set_id: set.to_owned(), node_id: node.to_owned(), remove_from_cloud, with_non_members: false };
         self.sets().unsync(self.with(request)).await?;
         Ok(())
     }
@@ -294,6 +297,31 @@ impl Person {
             ..pb::CreateAccountRequest::default()
         };
         AccountServiceClient::new(self.channel.clone()).create_account(self.with(request)).await?;
+        Ok(())
+    }
+
+    /// Makes a token of one's own; returns it with its id.
+    pub(crate) async fn create_token(&self, scope: pb::TokenScope) -> Answer<(String, String)> {
+        let request = pb::CreateTokenRequest { label: "test".to_owned(), scope: scope.into(), ..pb::CreateTokenRequest::default() };
+        let made = AccountServiceClient::new(self.channel.clone()).create_token(self.with(request)).await?.into_inner();
+        Ok((made.token, made.description.expect("a description").token_id))
+    }
+
+    pub(crate) async fn revoke_token(&self, id: &str) -> Answer<()> {
+        let request = pb::RevokeTokenRequest { token_id: id.to_owned() };
+        AccountServiceClient::new(self.channel.clone()).revoke_token(self.with(request)).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn change_password(&self, old: &str, new: &str, revoke_all: bool) -> Answer<()> {
+        let request = pb::ChangePasswordRequest { old_password: old.to_owned(), new_password: new.to_owned(), revoke_all };
+        AccountServiceClient::new(self.channel.clone()).change_password(self.with(request)).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn readmit_agent(&self, agent: &str) -> Answer<()> {
+        let request = pb::ReadmitAgentRequest { network: NETWORK.to_owned(), agent: agent.to_owned() };
+        self.agents_client().readmit_agent(self.with(request)).await?;
         Ok(())
     }
 

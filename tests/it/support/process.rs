@@ -3,6 +3,8 @@
 use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader, Read},
+    os::unix::process::CommandExt as _,
+    path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -37,6 +39,13 @@ impl Process {
     pub(crate) fn command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_skybridge"));
         command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+        command
+    }
+
+    /// Makes a command of a copy of the program, run by somebody else.
+    pub(crate) fn command_by<S: AsRef<OsStr>>(user: u32, program: &Path, arguments: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().stdin(Stdio::null()).uid(user).gid(user);
         command
     }
 

@@ -5,6 +5,7 @@ use std::{
     fmt::Write as _,
     fs,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,12 +18,14 @@ use skybridge::net::channel::{ChannelOptions, Trust, Use};
 use skybridge::task::{Handle, Tasks};
 use skybridge::wire::pb;
 
-use super::{Local, Person, Source};
+use super::{Local, Person, Process, Source};
 
 pub(crate) const NETWORK: &str = "acme";
 pub(crate) const SITE: &str = "team";
 /// The administrator of the network.
 pub(crate) const ADA: &str = "ada@example.com";
+/// A user that the machine has not.
+const SOMEBODY: u32 = 64_000;
 const PASSWORD: &str = "correct horse";
 
 /// How long anything may take before a test gives up: far more than a busy machine needs, since passing tests never wait for it.
@@ -104,6 +107,41 @@ impl World {
         format!("https://{}", self.address)
     }
 
+    /// Starts an agent beside a library of its own as somebody who is not root, so that it may not do everything; `None` where this process
+    /// cannot. It ends with the process that is returned.
+    pub(crate) async fn agent_of_somebody(&self) -> Option<(Local, Source, Process)> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let home = self.elsewhere().join("somebody");
+        let data = home.join("data");
+        let source = Source::of(home.join("library"), SOMEBODY);
+        fs::create_dir(&data).expect("it is made");
+        std::os::unix::fs::chown(&data, Some(SOMEBODY), Some(SOMEBODY)).expect("it is given away");
+        fs::set_permissions(self.directory.path(), fs::Permissions::from_mode(0o755)).expect("they may come in");
+        // The build directory may be nobody else's to read.
+        let program = home.join("skybridge");
+        fs::copy(env!("CARGO_BIN_EXE_skybridge"), &program).expect("it is copied");
+        let enrolment = self.ada.create_enrolment("somebody", &self.address()).await.expect("an enrolment");
+        let (data_text, site) = (data.to_str().expect("UTF-8"), format!("{SITE}={}", source.path("").display()));
+        let enrolled = Process::run(&mut Process::command_by(SOMEBODY, &program, ["agent", "enroll", &enrolment, "--data", data_text]));
+        assert!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
+        let process = Process::start(&mut Process::command_by(SOMEBODY, &program, ["agent", "run", "--data", data_text, "--site", &site]));
+        let config = AgentConfig { data, ..AgentConfig::default() };
+        Some((reach(&config, &source).await, source, process))
+    }
+
+    /// The agent's service for another user of the machine; `None` where this process cannot be somebody else.
+    pub(crate) async fn as_user(&self, user: u32, group: u32) -> Option<Local> {
+        fs::set_permissions(self.directory.path(), fs::Permissions::from_mode(0o755)).expect("they may come in");
+        Local::connect_as(&self.config.socket_path(), &self.source, user, group).await
+    }
+
+    /// Where the agent keeps its state.
+    pub(crate) fn agent_data(&self) -> PathBuf {
+        self.config.data.clone()
+    }
+
     /// A directory that is nobody's, outside of the library.
     pub(crate) fn elsewhere(&self) -> PathBuf {
         let path = self.directory.path().join("elsewhere");
@@ -120,6 +158,12 @@ impl World {
     pub(crate) async fn channel(&self) -> Channel {
         let authority = fs::read_to_string(self.directory.path().join("agent/ca.pem")).expect("a certificate");
         connect(self.address, &authority).await
+    }
+
+    /// Whoever runs the coordinator.
+    pub(crate) async fn operator(&self) -> Person {
+        let token = fs::read_to_string(self.coordinator_data().join("operator-token")).expect("a token");
+        Person::with_token(self.channel().await, token.trim())
     }
 
     /// Makes an account with a role in the site, and signs in with it.

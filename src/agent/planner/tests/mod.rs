@@ -72,7 +72,7 @@ impl Bench {
             root: Some(dir.path().to_path_buf()),
             mapped: BTreeMap::new(),
             known: BTreeSet::new(),
-            locales: BTreeMap::new(),
+            default_locale: "en_US".to_owned(),
             owner: None,
             quiet: Duration::from_secs(2),
         };
@@ -132,6 +132,7 @@ impl Bench {
             }
             Kind::Folder => (resolved.entry.stamp, None),
         };
+        row.protection = protection;
         row.source = Some(SourceRow {
             key,
             folder,
@@ -141,7 +142,7 @@ impl Bench {
             notes: Vec::new(),
             left_library: false,
             obsolete: Properties::default(),
-            protection,
+            protected: true,
         });
         row.member.source = Source::Present(SourceNode { state: state.clone(), properties_known: true, problem: None });
         row.member.target = Target::Present(at(node, state.clone(), sequence));

@@ -96,6 +96,20 @@ impl FilesystemRepository {
         self.files.set_owner(file, owner, group).map_err(not_kept)
     }
 
+    /// Returns the access control list of an item, if it has one.
+    pub(super) fn access_list(&self, file: &Handle) -> Result<Option<Vec<u8>>> {
+        self.optional_attribute(file, ACL)
+    }
+
+    /// Gives an item an access control list, or takes it away. The mode has to be set afterwards: each writes into the other.
+    pub(super) fn set_access_list(&self, file: &Handle, list: Option<&[u8]>) -> Result<()> {
+        match (self.access_list(file)?, list) {
+            (now, list) if now.as_deref() == list => Ok(()),
+            (_, Some(list)) => self.files.set_attribute(file, ACL, list).map_err(refused),
+            (_, None) => self.files.remove_attribute(file, ACL).map_err(refused),
+        }
+    }
+
     fn optional_attribute(&self, file: &Handle, name: &[u8]) -> Result<Option<Vec<u8>>> {
         match self.files.attribute(file, name) {
             Ok(value) => Ok(Some(value)),

@@ -57,8 +57,8 @@ pub struct Config {
     pub mapped: BTreeMap<SiteName, PathBuf>,
     /// Sites that were opened before, so that a root without a marker is not theirs.
     pub known: BTreeSet<SiteName>,
-    /// The default locale of sites where it is not `en_US`.
-    pub locales: BTreeMap<SiteName, String>,
+    /// The default locale of the sites: of texts that do not say theirs.
+    pub default_locale: String,
     /// User and group of what is made for the cloud; the agent's own if absent.
     pub owner: Option<(u32, u32)>,
     /// How long a document must be unchanged before it is read, where writers cannot be seen.

@@ -198,7 +198,8 @@ impl FilesystemRepository {
     }
 
     pub(super) fn protection(&self, at: &At) -> Result<Protection> {
-        Ok(Protection { mode: self.open_item(at)?.stat.mode })
+        let opened = self.open_item(at)?;
+        Ok(Protection { mode: opened.stat.mode, list: self.access_list(&opened.file)? })
     }
 
     pub(super) fn protect(&self, at: &At) -> Result<Placed> {
@@ -208,11 +209,13 @@ impl FilesystemRepository {
     }
 
     pub(super) fn unprotect(&self, at: &At, original: &Protection) -> Result<Placed> {
-        self.change_mode(&self.open_item(at)?, at, original.mode)
+        let opened = self.open_item(at)?;
+        self.set_access_list(&opened.file, original.list.as_deref())?;
+        self.change_mode(&opened, at, original.mode)
     }
 
     fn change_mode(&self, opened: &Opened, at: &At, mode: u32) -> Result<Placed> {
-        if opened.stat.mode != mode {
+        if self.files.stat(&opened.file).map_err(refused)?.mode != mode {
             self.files.set_mode(&opened.file, mode).map_err(refused)?;
         }
         self.placed(&opened.file, at.key.clone())

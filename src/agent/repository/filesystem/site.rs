@@ -78,7 +78,7 @@ pub(super) struct Root {
 
 impl SiteState {
     pub(super) fn new(name: SiteName, base: PathBuf, inner: PathBuf, config: &Config) -> Self {
-        let default_locale = config.locales.get(&name).cloned().unwrap_or_else(|| "en_US".to_owned());
+        let default_locale = config.default_locale.clone();
         let known = config.known.contains(&name);
         Self { name, base, inner, default_locale, known, seen: Mutex::new(None) }
     }

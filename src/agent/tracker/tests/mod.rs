@@ -227,7 +227,7 @@ fn selected((node, pairing): (NodeId, PairingId), resolved: &Resolved) -> Member
         notes: Vec::new(),
         left_library: false,
         obsolete: Properties::default(),
-        protection: None,
+        protected: false,
     });
     row
 }

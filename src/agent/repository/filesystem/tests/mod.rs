@@ -38,7 +38,7 @@ fn config(root: &Path) -> Config {
         root: Some(root.to_path_buf()),
         mapped: BTreeMap::new(),
         known: BTreeSet::new(),
-        locales: BTreeMap::new(),
+        default_locale: "en_US".to_owned(),
         owner: None,
         quiet: QUIET_DEFAULT,
     }
