@@ -74,14 +74,10 @@ enum Command {
 /// Runs the program with the arguments of its process, and returns its exit code.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Nothing can be told when even this cannot be printed.
-            error.print().ok();
-            let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return ExitCode::from(if asked_for { EXIT_DONE } else { EXIT_USAGE });
-        }
+        Err(error) => return misunderstood(&arguments, &error),
     };
     let json = cli.globals.output == Format::Json;
     let outcome = runtime().and_then(|runtime| {
@@ -97,6 +93,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(failure.exit())
         }
     }
+}
+
+/// Answers a command line that is none: with help if that was asked for, else with what is wrong with it.
+fn misunderstood(arguments: &[OsString], error: &clap::Error) -> ExitCode {
+    let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let mut words = arguments.iter().skip_while(|word| *word != "--output" && *word != "--output=json");
+    let is_json = words.next().is_some_and(|word| word == "--output=json") || words.next().is_some_and(|word| word == "json");
+    if is_json && !asked_for {
+        Failure::from_arguments(error).report(true);
+    } else {
+        // Nothing can be told when even this cannot be printed.
+        error.print().ok();
+    }
+    ExitCode::from(if asked_for { EXIT_DONE } else { EXIT_USAGE })
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -71,6 +71,7 @@ pub(super) async fn create(local: &Local, caller: Caller, request: pb::CreateSyn
         braked: None,
         ending: false,
         counts: std::collections::BTreeMap::new(),
+        bytes: std::collections::BTreeMap::new(),
     };
     keep(local, set, row, rows).await?;
     // The session may be between two conversations; the next one finds the set in the store.

@@ -7,10 +7,10 @@ use super::caller::{Caller, absolute};
 use crate::agent::context::Context;
 use crate::agent::repository::EntryName;
 use crate::agent::session::Connection;
-use crate::agent::state::{Keys, LocalSet, LocalSets, MemberRow, Members, members};
+use crate::agent::state::{Applying, Dirty, InFlight, Keys, LocalSet, LocalSets, MemberRow, Members, Retries, members};
 use crate::agent::tracker;
 use crate::model::{Fault, FaultKind, Kind, MemberState, NodeId, SetId, SetShape, Timestamp};
-use crate::store::{ReadExt as _, StoreError};
+use crate::store::{Read, ReadExt as _, StoreError};
 use crate::sys::Want;
 use crate::task;
 use crate::wire::{field, pb};
@@ -219,11 +219,11 @@ pub(super) async fn state(local: &Local, caller: Caller, request: pb::GetStateRe
         settled(local).await?;
     }
     let sets = sets(local, caller)?;
+    let excluded = super::excluded::count(local, &sets)?;
     let connection = local.connection.borrow().clone();
     let counts = counts(sets.iter().map(|(_, set)| set));
     let of = |state: pb::MemberState| counts.iter().filter(|count| count.state == i32::from(state)).map(|count| count.count).sum::<u64>();
     let total: u64 = counts.iter().map(|count| count.count).sum();
-    let done = total - of(pb::MemberState::Pending) - of(pb::MemberState::Syncing) - of(pb::MemberState::Retrying);
     let complete = sets.iter().all(|(_, set)| set.source_complete && set.target_complete);
     Ok(pb::GetStateResponse {
         connected: connection == Connection::Open,
@@ -232,8 +232,8 @@ pub(super) async fn state(local: &Local, caller: Caller, request: pb::GetStateRe
             Connection::Starting => "connecting".to_owned(),
             Connection::Open => String::new(),
         },
-        in_step: complete && total == of(pb::MemberState::Synced),
-        progress: Some(pb::Progress { done_items: done, total_items: total, ..pb::Progress::default() }),
+        in_step: complete && total == of(pb::MemberState::Synced) && excluded.failed == 0,
+        progress: Some(progress(sets.iter().map(|(_, set)| set))),
         counts,
         capabilities: capabilities(local),
         problems: local
@@ -246,8 +246,25 @@ pub(super) async fn state(local: &Local, caller: Caller, request: pb::GetStateRe
             .collect(),
         agent_id: local.agent.to_string(),
         coordinator_address: local.coordinator_address.clone(),
-        excluded_count: super::excluded::count(local, &sets)?,
+        excluded_count: excluded.all,
     })
+}
+
+/// Says how far the work has come: what is neither on its way nor waits for its turn is done, whatever came of it.
+fn progress<'a>(sets: impl Iterator<Item = &'a LocalSet>) -> pb::Progress {
+    let is_done = |state: &MemberState| !matches!(state, MemberState::Pending | MemberState::Syncing | MemberState::Retrying);
+    let mut progress = pb::Progress::default();
+    for set in sets {
+        for (state, count) in &set.counts {
+            progress.total_items += count;
+            progress.done_items += if is_done(state) { *count } else { 0 };
+        }
+        for (state, bytes) in &set.bytes {
+            progress.total_bytes += bytes;
+            progress.done_bytes += if is_done(state) { *bytes } else { 0 };
+        }
+    }
+    progress
 }
 
 fn capabilities(local: &Local) -> Vec<pb::Capability> {
@@ -255,18 +272,30 @@ fn capabilities(local: &Local) -> Vec<pb::Capability> {
     let mut listed = Vec::new();
     for site in repository.sites() {
         let Some(can) = repository.capabilities(&site.name) else { continue };
-        for (name, available, detail) in [
+        for (name, available, with, without) in [
             (
                 "exchange",
                 can.exchange,
-                "documents are swapped with their replacement in one step; else a save at that moment can be missed",
+                "documents are swapped with their replacement in one step",
+                "a save at the very moment in which a document is replaced can be missed",
             ),
-            ("events", can.events, "changes are reported; else folders are polled"),
-            ("leases", can.leases, "it can be seen whether somebody writes; else a quiet time is waited for"),
-            ("properties", can.properties, "properties are kept beside the content; else by the agent"),
-            ("read-only enforced", can.read_only_enforced, "read-only cannot be circumvented; else it is advisory"),
+            ("events", can.events, "changes are reported", "changes are not reported, so folders are looked at every few seconds"),
+            (
+                "leases",
+                can.leases,
+                "it can be seen whether somebody writes",
+                "it cannot be seen whether somebody writes, so a quiet time is waited for",
+            ),
+            ("properties", can.properties, "properties are kept beside the content", "properties are kept by the agent"),
+            (
+                "read-only enforced",
+                can.read_only_enforced,
+                "a locked copy cannot be changed",
+                "a locked copy is protected by its permissions alone, which its owner can change",
+            ),
         ] {
-            listed.push(pb::Capability { name: format!("{}: {name}", site.name), available, detail: detail.to_owned() });
+            let detail = if available { with } else { without }.to_owned();
+            listed.push(pb::Capability { name: format!("{}: {name}", site.name), available, detail });
         }
     }
     listed
@@ -294,13 +323,22 @@ async fn settled(local: &Local) -> Result<(), Fault> {
 }
 
 fn is_at_rest(local: &Local) -> Result<bool, StoreError> {
-    use crate::agent::state::{Applying, Dirty, InFlight};
     local.context.store.read(|read| {
         let sets = read.scan::<LocalSets>(&(), None, usize::MAX)?;
         let ready = sets.iter().all(|(_, set)| set.source_complete && set.target_complete);
         let idle = read.scan::<Dirty>(&(), None, 1)?.is_empty()
             && read.scan::<InFlight>(&(), None, 1)?.is_empty()
             && read.scan::<Applying>(&(), None, 1)?.is_empty();
-        Ok(ready && idle)
+        Ok(ready && idle && !tries_again_unexplained(read)?)
     })
+}
+
+/// Whether something is about to be tried again of which a person could not be told why it is not in step.
+fn tries_again_unexplained(read: &impl Read) -> Result<bool, StoreError> {
+    for ((_, set, node), ()) in read.scan::<Retries>(&(), None, usize::MAX)? {
+        if members::load(read, set, node)?.is_some_and(|row| row.status.now.reason.is_none()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

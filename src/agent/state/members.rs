@@ -46,6 +46,13 @@ impl MemberRow {
         state.is_some_and(|state| state.place.parent.is_none())
     }
 
+    /// The bytes of its content: what the source has, or else the target.
+    fn bytes(&self) -> u64 {
+        let source = self.member.source_node().map(|source| &source.state);
+        let state = source.or(self.member.target_node().map(|target| &target.state));
+        state.and_then(|state| state.content).map_or(0, |content| content.size_bytes)
+    }
+
     fn source_name(&self) -> Option<(Option<NodeId>, &Name)> {
         let source = self.member.source_node().filter(|_| !self.member.aside)?;
         Some((source.state.place.parent, &source.state.place.name))
@@ -304,21 +311,22 @@ fn save_status(
         }
     }
     let now = |row: Option<&MemberRow>| row.map(|row| row.status.now.clone());
-    let (old, new) = (now(before), now(after));
-    if old == new {
-        return Ok(());
+    if now(before) != now(after) {
+        tx.put::<Unreported>(&(set, node), &())?;
     }
-    tx.put::<Unreported>(&(set, node), &())?;
-    let (old, new) = (old.map(|status| status.state), new.map(|status| status.state));
+    let counted = |row: Option<&MemberRow>| row.map(|row| (row.status.now.state, row.bytes()));
+    let (old, new) = (counted(before), counted(after));
     if old == new {
         return Ok(());
     }
     update_set(tx, set, |local| {
-        if let Some(count) = old.and_then(|state| local.counts.get_mut(&state)) {
-            *count = count.saturating_sub(1);
+        if let Some((state, bytes)) = old {
+            let (counted, counted_bytes) = (local.counts.entry(state).or_default(), local.bytes.entry(state).or_default());
+            (*counted, *counted_bytes) = (counted.saturating_sub(1), counted_bytes.saturating_sub(bytes));
         }
-        if let Some(state) = new {
+        if let Some((state, bytes)) = new {
             *local.counts.entry(state).or_default() += 1;
+            *local.bytes.entry(state).or_default() += bytes;
         }
     })
 }

@@ -107,6 +107,8 @@ pub struct LocalSet {
     pub ending: bool,
     /// Members by state.
     pub counts: BTreeMap<MemberState, u64>,
+    /// Bytes of their content by state.
+    pub bytes: BTreeMap<MemberState, u64>,
 }
 
 impl Record for LocalSets {

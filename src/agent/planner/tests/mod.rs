@@ -209,5 +209,6 @@ fn local(shape: SetShape) -> LocalSet {
         braked: None,
         ending: false,
         counts: BTreeMap::new(),
+        bytes: BTreeMap::new(),
     }
 }

@@ -95,6 +95,7 @@ impl Bench {
             braked: None,
             ending: false,
             counts: BTreeMap::new(),
+            bytes: BTreeMap::new(),
         };
         self.context.store.transact(move |tx| tx.put::<LocalSets>(&set(number), &local)).await.unwrap();
         for path in paths {
