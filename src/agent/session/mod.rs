@@ -8,6 +8,8 @@ mod conversation;
 mod listing;
 mod outgoing;
 mod reports;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
