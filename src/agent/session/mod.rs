@@ -7,9 +7,9 @@
 mod conversation;
 mod listing;
 mod outgoing;
-mod reports;
 #[cfg(test)]
-mod tests;
+mod outgoing_tests;
+mod reports;
 
 use std::sync::Arc;
 use std::time::Duration;
