@@ -39,7 +39,16 @@ pub enum ConfigError {
 /// When it cannot be read, or holds something unknown or of the wrong type.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    toml::from_str(&text).map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string().trim_end().to_owned() })
+    toml::from_str(&text).map_err(|error| ConfigError::Parse { path: path.to_owned(), message: located(&text, &error) })
+}
+
+/// Says on one line where a file is wrong, and how.
+fn located(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', ", ");
+    match error.span().and_then(|span| text.get(..span.start)) {
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => message,
+    }
 }
 
 /// An address of a proxy, which may hold a password: `http://user:password@proxy:3128`.
@@ -287,7 +296,8 @@ mod tests {
         let path = directory.path().join("agent.toml");
         std::fs::write(&path, "uploads = 4\ndownlods = 8\n").unwrap();
         let error = load::<AgentConfig>(&path).unwrap_err().to_string();
-        assert!(error.contains("agent.toml") && error.contains("line 2") && error.contains("downlods"), "{error}");
+        assert!(error.contains("agent.toml") && error.contains("line 2: unknown field `downlods`"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
         assert!(load::<AgentConfig>(&directory.path().join("none")).unwrap_err().to_string().contains("none"));
     }
 }

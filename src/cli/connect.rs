@@ -37,17 +37,20 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// The longest path that a socket's address holds, with its closing zero.
 const SOCKET_PATH_BYTES_MAX: usize = 108;
 
+/// The heading of these options in every help text.
+const EVERYWHERE: &str = "Options of every command";
+
 /// What every command is given.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Globals {
     /// Text for people, or JSON for programs
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t, value_name = "FORM")]
     pub output: Format,
     /// The file that keeps the sign-in [default: ~/.config/skybridge/credentials.toml]
-    #[arg(long, global = true, env = "SKYBRIDGE_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "SKYBRIDGE_CONFIG", value_name = "FILE")]
     pub profile: Option<PathBuf>,
     /// The agent's socket [default: /run/skybridge/agent.sock, /var/lib/skybridge/agent/agent.sock]
-    #[arg(long, global = true, env = "SKYBRIDGE_AGENT_SOCKET", value_name = "SOCKET")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "SKYBRIDGE_AGENT_SOCKET", value_name = "SOCKET")]
     pub agent_socket: Option<PathBuf>,
 }
 
@@ -176,6 +179,10 @@ fn failure(error: &NetError) -> Failure {
     match error {
         NetError::Unreachable { .. } => {
             Failure::failed(error.to_string(), "see that the coordinator is running and the address is right").coded("UNAVAILABLE")
+        }
+        NetError::Another { .. } => {
+            let remedy = "compare the fingerprint with the one that the coordinator prints when it starts; if they differ, go no further";
+            Failure::failed(error.to_string(), remedy)
         }
         _ => Failure::usage(error.to_string(), ""),
     }

@@ -8,6 +8,9 @@ use tonic_types::StatusExt as _;
 
 use crate::{cli::text::printable, model::Reason};
 
+/// The remedy of what needs none.
+pub(crate) const NO_REMEDY: &str = "none needed";
+
 /// The command did what it was asked to.
 pub(crate) const EXIT_DONE: u8 = 0;
 /// The command failed.
@@ -64,11 +67,20 @@ impl Failure {
             Some((depth, failure))
         });
         let Some((depth, mut failure)) = known else {
-            return Some(Self::failed(format!("{error:#}"), ""));
+            return Some(Self::failed(told(error.chain()), ""));
         };
-        let context: String = error.chain().take(depth).map(|cause| format!("{cause}: ")).collect();
-        failure.message = context + &failure.message;
+        if depth > 0 {
+            failure.message = format!("{}: {}", told(error.chain().take(depth)), failure.message);
+        }
         Some(failure)
+    }
+
+    /// Reads what was wrong with a command line.
+    pub(crate) fn from_arguments(error: &clap::Error) -> Self {
+        let text = error.to_string();
+        let said = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+        let message = said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        Self::usage(message.trim_start_matches("error: "), "see --help")
     }
 
     /// Reads what a service answered.
@@ -90,7 +102,7 @@ impl Failure {
             (None, tonic::Code::Unavailable) => "see that the other side is running and can be reached, then try again",
             (None, _) => "",
         };
-        let remedy = if message.contains(remedy) || remedy == "none needed" { "" } else { remedy };
+        let remedy = if message.contains(remedy) || remedy == NO_REMEDY { "" } else { remedy };
         Self { code: code_name(status.code()).to_owned(), reason, message, remedy: remedy.to_owned(), exit: EXIT_FAILED }
     }
 
@@ -105,6 +117,15 @@ impl Failure {
             eprintln!("skybridge: {} ({})", printable(&self.message), printable(&self.remedy));
         }
     }
+}
+
+/// Tells what happened and why, and nothing twice: many errors say their cause themselves.
+fn told<'a>(chain: impl Iterator<Item = &'a (dyn std::error::Error + 'static)>) -> String {
+    chain.map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        told if told.contains(&cause) => told.to_owned(),
+        told => format!("{told}: {cause}"),
+    })
 }
 
 /// Standard output could not be written to.
@@ -152,6 +173,19 @@ mod tests {
         assert_eq!(failure.message, "acme/docs/a.txt: something is called a.txt there");
         assert_eq!(failure.remedy, "rename one of the two");
         assert_eq!(failure.exit(), EXIT_FAILED);
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let listen = crate::net::NetError::Listen {
+            address: std::net::SocketAddr::from(([127, 0, 0, 1], 7443)),
+            source: std::io::Error::other("address in use"),
+        };
+        let message = |error: anyhow::Error| Failure::from_error(&error).expect("it is told").message;
+        let listening = message(listen.into());
+        assert_eq!(listening.matches("address in use").count(), 1, "{listening}");
+        let outer = Err::<(), _>(std::io::Error::other("disk full")).context("cannot write a.txt").expect_err("it is an error");
+        assert_eq!(message(outer), "cannot write a.txt: disk full");
     }
 
     #[test]

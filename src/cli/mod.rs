@@ -18,7 +18,7 @@ mod status;
 mod sync;
 mod text;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
@@ -76,14 +76,10 @@ enum Command {
 /// Not generic: else all of the program would be compiled once more where it is called.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Nothing can be told when even this cannot be printed.
-            error.print().ok();
-            let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return ExitCode::from(if asked_for { EXIT_DONE } else { EXIT_USAGE });
-        }
+        Err(error) => return misunderstood(&arguments, &error),
     };
     let json = cli.globals.output == Format::Json;
     let outcome = runtime().and_then(|runtime| {
@@ -99,6 +95,20 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit())
         }
     }
+}
+
+/// Answers a command line that is none: with help if that was asked for, else with what is wrong with it.
+fn misunderstood(arguments: &[OsString], error: &clap::Error) -> ExitCode {
+    let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let mut words = arguments.iter().skip_while(|word| *word != "--output" && *word != "--output=json");
+    let is_json = words.next().is_some_and(|word| word == "--output=json") || words.next().is_some_and(|word| word == "json");
+    if is_json && !asked_for {
+        Failure::from_arguments(error).report(true);
+    } else {
+        // Nothing can be told when even this cannot be printed.
+        error.print().ok();
+    }
+    ExitCode::from(if asked_for { EXIT_DONE } else { EXIT_USAGE })
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

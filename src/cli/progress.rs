@@ -1,4 +1,4 @@
-//! Progress of long work, on standard error: a bar on a terminal, a plain line now and then elsewhere.
+//! Progress of long work, on standard error: a bar on a terminal, a plain line now and then elsewhere, nothing for programs.
 
 use std::{
     io::IsTerminal as _,
@@ -6,14 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::cli::text;
+use crate::cli::{output::Format, text};
 
-/// How often a plain line is written at most: a log of an hour's upload stays readable.
+/// How often a plain line is written at most, and when the first: a log of an hour's upload stays readable, and what takes a moment is done.
 const LINE_INTERVAL: Duration = Duration::from_secs(2);
-/// A pace over less time than this says nothing.
-const PACE_AFTER: Duration = Duration::from_secs(1);
 
 /// How far long work has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,21 +35,9 @@ impl std::fmt::Display for Standing {
 }
 
 impl Standing {
-    /// How much is done and how much there is, by what says more: bytes, unless there are none.
-    const fn share(&self) -> (u64, u64) {
+    /// Returns what is done and what is known in what says most: bytes say more than items, unless there are none.
+    const fn measure(self) -> (u64, u64) {
         if self.bytes_total > 0 { (self.bytes_done, self.bytes_total) } else { (self.items_done, self.items_total) }
-    }
-
-    /// Tells how fast it went since an earlier standing, and how long the rest takes at that pace; nothing while that cannot be told.
-    fn pace(&self, since: &Self, elapsed: Duration) -> String {
-        let ((done, total), (before, _)) = (self.share(), since.share());
-        let rate = done.saturating_sub(before) as f64 / elapsed.as_secs_f64();
-        if !rate.is_normal() || elapsed < PACE_AFTER {
-            return String::new();
-        }
-        let rate_text = if self.bytes_total > 0 { format!("{}/s", text::size(rate as u64)) } else { format!("{rate:.0} items/s") };
-        let left = Duration::from_secs((total.saturating_sub(done) as f64 / rate).ceil() as u64);
-        format!(", {rate_text}, {} left", HumanDuration(left))
     }
 }
 
@@ -59,31 +45,41 @@ impl Standing {
 #[derive(Debug)]
 pub(crate) struct Progress {
     label: &'static str,
-    bar: Option<ProgressBar>,
+    form: Form,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
+enum Form {
+    Bar(ProgressBar),
+    Lines,
+    Nothing,
+}
+
+#[derive(Debug)]
 struct State {
     now: Standing,
-    /// The first standing, and when that was: what the pace is reckoned from.
+    /// What was done already when this began to be shown, and when that was.
     first: Option<(Standing, Instant)>,
-    /// When the last plain line was written.
-    line: Option<Instant>,
+    shown: Instant,
 }
 
 impl Progress {
     /// Begins to show progress; `label` says what is done, such as `uploading`.
-    pub(crate) fn new(label: &'static str) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-            if let Ok(style) = ProgressStyle::with_template("{prefix} [{wide_bar}] {msg}") {
-                bar.set_style(style.progress_chars("=> "));
+    pub(crate) fn new(label: &'static str, output: Format) -> Self {
+        let form = match output {
+            Format::Json => Form::Nothing,
+            Format::Text if std::io::stderr().is_terminal() => {
+                let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+                if let Ok(style) = ProgressStyle::with_template("{prefix} [{wide_bar}] {msg}") {
+                    bar.set_style(style.progress_chars("=> "));
+                }
+                bar.set_prefix(label);
+                Form::Bar(bar)
             }
-            bar.set_prefix(label);
-            bar
-        });
-        Self { label, bar, state: Mutex::default() }
+            Format::Text => Form::Lines,
+        };
+        Self { label, form, state: Mutex::new(State { now: Standing::default(), first: None, shown: Instant::now() }) }
     }
 
     /// Adds to what is known and what is done.
@@ -101,9 +97,18 @@ impl Progress {
         self.change(|shown| *shown = standing);
     }
 
+    /// Says what the work waits for.
+    pub(crate) fn note(&self, text: &str) {
+        match &self.form {
+            Form::Bar(bar) => bar.suspend(|| eprintln!("{}: {text}", self.label)),
+            Form::Lines => eprintln!("{}: {text}", self.label),
+            Form::Nothing => {}
+        }
+    }
+
     /// Returns what was done, and stops showing it.
     pub(crate) fn finish(&self) -> Standing {
-        if let Some(bar) = &self.bar {
+        if let Form::Bar(bar) = &self.form {
             bar.finish_and_clear();
         }
         self.lock().now
@@ -118,15 +123,18 @@ impl Progress {
             return;
         }
         let (first, begun) = *state.first.get_or_insert_with(|| (now, Instant::now()));
-        let message = format!("{now}{}", now.pace(&first, begun.elapsed()));
-        if let Some(bar) = &self.bar {
-            let (done, total) = now.share();
-            bar.set_length(total);
-            bar.set_position(done.min(total));
-            bar.set_message(message);
-        } else if state.line.is_none_or(|shown| shown.elapsed() >= LINE_INTERVAL) {
-            state.line = Some(Instant::now());
-            eprintln!("{}: {message}", self.label);
+        match &self.form {
+            Form::Bar(bar) => {
+                let (done, total) = now.measure();
+                bar.set_length(total);
+                bar.set_position(done.min(total));
+                bar.set_message(format!("{now}{}", pace(first, now, begun.elapsed())));
+            }
+            Form::Lines if state.shown.elapsed() >= LINE_INTERVAL => {
+                state.shown = Instant::now();
+                eprintln!("{}: {now}{}", self.label, pace(first, now, begun.elapsed()));
+            }
+            Form::Lines | Form::Nothing => {}
         }
     }
 
@@ -135,9 +143,22 @@ impl Progress {
     }
 }
 
+/// Says how fast it goes and how long it will still take, once that can be told.
+fn pace(first: Standing, now: Standing, took: Duration) -> String {
+    let ((before, _), (done, total)) = (first.measure(), now.measure());
+    let moved = done.saturating_sub(before);
+    if moved == 0 || took < Duration::from_secs(1) {
+        return String::new();
+    }
+    let each_second = moved as f64 / took.as_secs_f64();
+    let rate = if now.bytes_total > 0 { text::size(each_second as u64) } else { text::count(each_second.ceil() as u64, "item") };
+    let left = Duration::from_secs((total.saturating_sub(done) as f64 / each_second).ceil() as u64);
+    format!(", {rate}/s, {} left", indicatif::HumanDuration(left))
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
+        if let Form::Bar(bar) = &self.form {
             bar.finish_and_clear();
         }
     }
@@ -148,14 +169,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s_c09_the_pace_tells_rate_and_time_left() {
-        let first = Standing { items_done: 10, items_total: 100, bytes_done: 1_000_000, bytes_total: 100_000_000 };
-        let now = Standing { items_done: 20, bytes_done: 11_000_000, ..first };
-        let items = |standing: Standing| Standing { bytes_done: 0, bytes_total: 0, ..standing };
-        let after = Duration::from_secs(10);
-        assert_eq!(now.pace(&first, after), format!(", {}/s, 89 seconds left", text::size(1_000_000)));
-        assert_eq!(items(now).pace(&items(first), after), ", 1 items/s, 80 seconds left");
-        assert_eq!(now.pace(&first, Duration::ZERO), "");
-        assert_eq!(first.pace(&first, after), "", "nothing moved");
+    fn s_c09_rate_and_time_left_are_told_once_they_can_be() {
+        let at = |items_done, bytes_done| Standing { items_done, items_total: 10, bytes_done, bytes_total: 10 << 20 };
+        assert_eq!(pace(at(0, 0), at(0, 0), Duration::from_secs(9)), "");
+        assert_eq!(pace(at(1, 1 << 20), at(3, 5 << 20), Duration::from_secs(4)), ", 1.00 MiB/s, 5 seconds left");
+        let without_bytes = |items_done| Standing { items_done, items_total: 10, ..Standing::default() };
+        assert_eq!(pace(without_bytes(0), without_bytes(4), Duration::from_secs(2)), ", 2 items/s, 3 seconds left");
     }
 }

@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    agent,
+    agent::{self, AgentError, EnrolError},
     cli::{Globals, failure::Failure, text::printable},
     config::{self, AgentConfig, CoordinatorConfig, TelemetryConfig},
     coordinator,
@@ -100,7 +100,11 @@ pub(crate) async fn agent(globals: &Globals, arguments: Agent) -> anyhow::Result
     let telemetry = telemetry(&config.telemetry, "agent")?;
     let ended = agent::run(config, until_told_to_stop()?).await;
     telemetry.shutdown().await;
-    Ok(ended?)
+    ended.map_err(|error| match error {
+        // Starting it again does not help.
+        AgentError::Enrolment(EnrolError::NotEnrolled) => Failure::usage(error.to_string(), "").into(),
+        error => error.into(),
+    })
 }
 
 /// Sets up logs, spans and metrics; what cannot be set up is wrongly configured.

@@ -1,8 +1,17 @@
 //! `status`: is everything in step, and if not, what and why.
 
+use std::time::Duration;
+
+use tonic::transport::Channel;
+
 use crate::{
-    cli::{Globals, failure::Failure, sync, text},
-    wire::pb,
+    cli::{
+        Format, Globals,
+        failure::Failure,
+        progress::{Progress, Standing},
+        sync, text,
+    },
+    wire::pb::{self, local_service_client::LocalServiceClient},
 };
 
 /// Asks how things are.
@@ -19,16 +28,21 @@ pub(crate) struct Arguments {
     check: bool,
 }
 
+/// How often progress is asked for.
+const POLL: Duration = Duration::from_millis(200);
 /// How many members that are not in step are listed; the rest is a matter for `sync errors`.
 const ERRORS_SHOWN: usize = 10;
 
 /// Prints how things are.
 pub(crate) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<()> {
     let mut agent = globals.agent().await?;
-    let request = pb::GetStateRequest { wait_until_settled: arguments.wait, rescan: arguments.rescan };
-    let state = agent.get_state(request).await?.into_inner();
+    let state = if arguments.wait {
+        settle(&mut agent, globals.output, "syncing", arguments.rescan).await?.0
+    } else {
+        agent.get_state(pb::GetStateRequest::default()).await?.into_inner()
+    };
     let mut more = String::new();
-    if globals.output == super::Format::Text && !state.in_step {
+    if globals.output == Format::Text && !state.in_step {
         let troubled = sync::troubled(&mut agent, None, ERRORS_SHOWN).await?;
         if !troubled.is_empty() {
             more = format!("\n{}", sync::member_table(&troubled).render_or(""));
@@ -42,6 +56,57 @@ pub(crate) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
         return Err(Failure::failed("not everything is in step", "see `skybridge sync errors`").into());
     }
     Ok(())
+}
+
+/// Waits until everything is in step or has a reason not to be, and shows how far it has come.
+pub(crate) async fn settle(
+    agent: &mut LocalServiceClient<Channel>,
+    output: Format,
+    label: &'static str,
+    rescan: bool,
+) -> anyhow::Result<(pb::GetStateResponse, Standing)> {
+    let progress = Progress::new(label, output);
+    let mut asking = agent.clone();
+    let settled = asking.get_state(pb::GetStateRequest { wait_until_settled: true, rescan });
+    tokio::pin!(settled);
+    let mut told = Vec::new();
+    loop {
+        tokio::select! {
+            state = &mut settled => {
+                let state = state?.into_inner();
+                show(&progress, &state);
+                return Ok((state, progress.finish()));
+            }
+            () = tokio::time::sleep(POLL) => {
+                let state = agent.get_state(pb::GetStateRequest::default()).await?.into_inner();
+                show(&progress, &state);
+                for problem in obstacles(&state) {
+                    if !told.contains(&problem) {
+                        progress.note(&problem);
+                        told.push(problem);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What holds everything up until somebody helps.
+fn obstacles(state: &pb::GetStateResponse) -> Vec<String> {
+    let away =
+        Some(&state.connection_problem).filter(|_| !state.connected).map(|problem| format!("waiting for the coordinator: {problem}"));
+    away.into_iter().chain(state.problems.iter().cloned()).map(|problem| text::printable(&problem)).collect()
+}
+
+fn show(progress: &Progress, state: &pb::GetStateResponse) {
+    if let Some(now) = &state.progress {
+        progress.set(Standing {
+            items_done: now.done_items,
+            items_total: now.total_items,
+            bytes_done: now.done_bytes,
+            bytes_total: now.total_bytes,
+        });
+    }
 }
 
 /// Describes a state in a few lines.
@@ -65,7 +130,7 @@ fn describe(state: &pb::GetStateResponse) -> String {
         out += &format!("problem      {}\n", text::printable(problem));
     }
     for capability in state.capabilities.iter().filter(|capability| !capability.available) {
-        out += &format!("repository   cannot {}: {}\n", text::printable(&capability.name), text::printable(&capability.detail));
+        out += &format!("repository   {}: no; {}\n", text::printable(&capability.name), text::printable(&capability.detail));
     }
     out
 }
@@ -95,7 +160,7 @@ mod tests {
         members      7 synced, 1 failed
         excluded     2 items that cannot be synced: skybridge sync errors
         problem      site team: not mounted
-        repository   cannot exchange: a small window remains
+        repository   exchange: no; a small window remains
         ");
     }
 }

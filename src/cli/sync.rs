@@ -7,7 +7,7 @@ use tonic::transport::Channel;
 use crate::{
     cli::{
         Globals,
-        failure::Failure,
+        failure::{Failure, NO_REMEDY},
         profile::{self, Profile},
         text::{self, Table},
     },
@@ -140,9 +140,16 @@ pub(crate) async fn run(globals: &Globals, command: Command) -> anyhow::Result<(
                 Some(which) => Some(Scope::of(&mut agent, &which).await?),
                 None => None,
             };
+            let problems = agent.get_state(pb::GetStateRequest::default()).await?.into_inner().problems;
             let members = troubled(&mut agent, scope, usize::MAX).await?;
             let answer = pb::ListSyncMembersResponse { members, next_page_token: String::new() };
-            output.print(&answer, |answer| member_table(&answer.members).render_or("no errors"))
+            output.print(&answer, |answer| {
+                let problems: String = problems.iter().map(|problem| format!("{}\n", text::printable(problem))).collect();
+                match answer.members.as_slice() {
+                    [] if !problems.is_empty() => problems,
+                    members => problems + &member_table(members).render_or("no errors"),
+                }
+            })
         }
         Command::Request { which } => {
             let Scope { set_id, path } = Scope::of(&mut agent, &which).await?;
@@ -212,7 +219,7 @@ async fn find(agent: &mut Agent, which: &str) -> anyhow::Result<pb::LocalSync> {
         (Some(_), Some(_)) => {
             Err(Failure::usage(format!("more than one sync is called {which}"), "give its id, from `skybridge sync list`").into())
         }
-        (None, _) => Err(Failure::failed(format!("no sync is called {which}"), "see `skybridge sync list`").into()),
+        (None, _) => Err(Failure::failed(format!("no sync is called {which}"), "see `skybridge sync list`").coded("NOT_FOUND").into()),
     }
 }
 
@@ -230,19 +237,20 @@ async fn members(agent: &mut Agent, scope: &Scope, state: Option<pb::MemberState
         set_id: scope.set_id.clone(),
         path: scope.path.clone(),
         state: state.unwrap_or_default().into(),
-        page_size: PAGE_SIZE.min(i32::try_from(most).unwrap_or(i32::MAX)),
+        page_size: PAGE_SIZE,
         page_token: String::new(),
     };
     let mut all = Vec::new();
-    loop {
+    while all.len() < most {
         let page = agent.list_sync_members(request.clone()).await?.into_inner();
         all.extend(page.members);
-        if page.next_page_token.is_empty() || all.len() >= most {
-            all.truncate(most);
-            return Ok(all);
+        if page.next_page_token.is_empty() {
+            break;
         }
         request.page_token = page.next_page_token;
     }
+    all.truncate(most);
+    Ok(all)
 }
 
 /// Lists members that are not in step: of one scope, or of all syncs.
@@ -258,19 +266,20 @@ pub(crate) async fn troubled(agent: &mut Agent, scope: Option<Scope>, most: usiz
     for scope in &scopes {
         for state in TROUBLED {
             all.extend(members(agent, scope, Some(state), most - all.len()).await?);
+            all.extend(excluded(agent, scope, state, most - all.len()).await?);
             if all.len() == most {
                 return Ok(all);
             }
         }
-        all.extend(excluded(agent, scope, most - all.len()).await?);
     }
     Ok(all)
 }
 
-/// Lists what cannot be a member, up to `most` of it.
-async fn excluded(agent: &mut Agent, scope: &Scope, most: usize) -> anyhow::Result<Vec<pb::LocalMember>> {
+/// Lists what cannot be a member and is in a state, up to `most` of it.
+async fn excluded(agent: &mut Agent, scope: &Scope, state: pb::MemberState, most: usize) -> anyhow::Result<Vec<pb::LocalMember>> {
     let Scope { set_id, path } = scope.clone();
-    let mut request = pb::ListExcludedItemsRequest { set_id, path, page_size: PAGE_SIZE, page_token: String::new() };
+    let state = state.into();
+    let mut request = pb::ListExcludedItemsRequest { set_id, path, page_size: PAGE_SIZE, page_token: String::new(), state };
     let mut all = Vec::new();
     while all.len() < most {
         let answer = agent.list_excluded_items(request.clone()).await?.into_inner();
@@ -289,8 +298,8 @@ pub(crate) fn member_table(members: &[pb::LocalMember]) -> Table {
     let mut table = Table::new(&["STATE", "REASON", "PATH", "WHAT HAPPENED, WHAT TO DO"]);
     for member in members {
         let reason = if member.reason() == pb::Reason::Unspecified { "" } else { short_name(member.reason().as_str_name(), "REASON_") };
-        let explained = [&member.text, &member.detail, &member.remedy].map(String::as_str);
-        let explained: Vec<&str> = explained.into_iter().filter(|part| !part.is_empty()).collect();
+        let parts = [&member.text, &member.detail, &member.remedy].map(String::as_str);
+        let explained: Vec<String> = parts.into_iter().filter(|part| !matches!(*part, "" | NO_REMEDY)).map(text::sentence).collect();
         table.row([state_name(member.state()), reason.to_owned(), member.path.clone(), explained.join(" ")]);
     }
     table
@@ -318,7 +327,7 @@ fn describe(sync: &pb::LocalSync) -> String {
     }
     out += &format!("to       {}\n", text::printable(&sync.target_path));
     out += &format!("options  {}\n", if chosen.is_empty() { "none".to_owned() } else { chosen.join(", ") });
-    out += &format!("made     {} by {}\n", text::time(sync.create_time.as_ref()), text::printable(&sync.creator_user));
+    out += &format!("made     {} by user {}\n", text::time(sync.create_time.as_ref()), text::printable(&sync.creator_user));
     out += &format!("members  {}\n", counts(&sync.counts));
     if sync.brake_deletes > 0 {
         let deletes = text::count(sync.brake_deletes, "item");

@@ -37,6 +37,14 @@ pub(crate) fn time(timestamp: Option<&prost_types::Timestamp>) -> String {
         .unwrap_or_else(|| "-".to_owned())
 }
 
+/// Returns a remark as a sentence: a capital first, a full stop last.
+pub(crate) fn sentence(remark: &str) -> String {
+    let mut chars = remark.chars();
+    let first = chars.next().into_iter().flat_map(char::to_uppercase);
+    let end = if remark.ends_with(['.', '!', '?']) { "" } else { "." };
+    first.chain(chars).chain(end.chars()).collect()
+}
+
 /// Returns `yes` or `no`.
 pub(crate) const fn yes(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
@@ -134,6 +142,12 @@ mod tests {
         assert_eq!(printable("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
         assert_eq!(printable("\u{202e}gpj.exe"), "\\u{202e}gpj.exe");
         assert_eq!(printable("Größe 図"), "Größe 図");
+    }
+
+    #[test]
+    fn a_remark_becomes_a_sentence() {
+        assert_eq!(sentence("rename it"), "Rename it.");
+        assert_eq!(sentence("It is a symbolic link."), "It is a symbolic link.");
     }
 
     #[test]

@@ -173,9 +173,7 @@ impl Reason {
             }
             Self::RuleFailed => ("RULE_FAILED", Failed, "A rule on the folder refused the change.", "see the rule's message"),
             Self::Locked => ("LOCKED", WaitingForLock, "The document is locked.", "wait, or break the lock"),
-            Self::UnsupportedType => {
-                ("UNSUPPORTED_TYPE", Excluded, "This kind of item cannot be synced.", "none needed; exclude it to silence this")
-            }
+            Self::UnsupportedType => ("UNSUPPORTED_TYPE", Excluded, "This kind of item cannot be synced.", "none needed"),
             Self::NameNotAllowed => ("NAME_NOT_ALLOWED", Failed, "This name cannot be used on the other side.", "rename it"),
             Self::BrakeEngaged => {
                 ("BRAKE_ENGAGED", Failed, "This would delete many items at once, and waits for a person.", "review and approve, or restore")

@@ -22,7 +22,7 @@ use tower::Service as _;
 
 use super::authority::{Fingerprint, Identity};
 use super::credentials::Credentials;
-use super::verify::Pinned;
+use super::verify::{AnotherAuthority, Pinned};
 use super::{Channel, NetError};
 use crate::config::ProxyAddress;
 
@@ -87,7 +87,8 @@ impl ChannelOptions {
             while let Some(inner) = cause.source() {
                 cause = inner;
             }
-            NetError::Unreachable { address: self.address.clone(), reason: cause.to_string() }
+            let is_another = cause.downcast_ref::<std::io::Error>().is_some_and(is_another);
+            self.refused(cause.to_string(), is_another)
         })?;
         Ok(connected.into())
     }
@@ -120,13 +121,19 @@ impl ChannelOptions {
         if let Trust::Authority(pem) = &self.trust {
             return Ok(pem.clone());
         }
-        let unreachable = |reason: String| NetError::Unreachable { address: self.address.clone(), reason };
+        let unreachable = |reason: &str| self.refused(reason.to_owned(), false);
         let connect = connect(self.tunnel()?, Arc::new(tls), uri);
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect).await;
-        drop(connected.map_err(|_| unreachable("it did not answer in time".into()))?.map_err(|error| unreachable(error.to_string()))?);
+        let connected = connected.map_err(|_| unreachable("it did not answer in time"))?;
+        drop(connected.map_err(|error| self.refused(error.to_string(), is_another(&error)))?);
         let seen = pinned.and_then(|pinned| pinned.authority.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        let der = seen.ok_or_else(|| unreachable("it showed no certificate authority".into()))?;
+        let der = seen.ok_or_else(|| unreachable("it showed no certificate authority"))?;
         Ok(pem::encode(&pem::Pem::new("CERTIFICATE", der.to_vec())))
+    }
+
+    fn refused(&self, reason: String, is_another: bool) -> NetError {
+        let address = self.address.clone();
+        if is_another { NetError::Another { address, reason } } else { NetError::Unreachable { address, reason } }
     }
 
     fn uri(&self) -> Result<Uri, NetError> {
@@ -214,12 +221,18 @@ async fn connect(tunnel: Option<Tunnel<HttpConnector>>, tls: Arc<ClientConfig>, 
 
 /// Authorities have one name, so that another one is found out by its signature.
 fn explained(error: std::io::Error) -> std::io::Error {
-    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+    let another = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(rustls::Error::InvalidCertificate(CertificateError::BadSignature | CertificateError::UnknownIssuer)) => {
-            std::io::Error::other("it shows another certificate authority than the one that is trusted here")
+            Some(AnotherAuthority { trusted: "the one that is trusted here".to_owned() })
         }
-        _ => error,
-    }
+        Some(rustls::Error::Other(other)) => other.0.downcast_ref().cloned(),
+        _ => None,
+    };
+    another.map_or(error, std::io::Error::other)
+}
+
+fn is_another(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<AnotherAuthority>())
 }
 
 fn without_tls(uri: &Uri) -> Result<Uri, NetError> {

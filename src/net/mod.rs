@@ -50,6 +50,14 @@ pub enum NetError {
         /// Why.
         reason: String,
     },
+    /// Somebody answers there, but not who was meant.
+    #[error("{address} is not the coordinator that was meant: {reason}")]
+    Another {
+        /// The address.
+        address: String,
+        /// What tells them apart.
+        reason: String,
+    },
     /// A certificate, key or request that cannot be used.
     #[error("{what} cannot be used: {reason}")]
     Certificate {

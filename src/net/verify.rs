@@ -10,6 +10,14 @@ use rustls::{DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureS
 
 use super::authority::Fingerprint;
 
+/// Who answers is known by another certificate authority.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("it shows another certificate authority than {trusted}")]
+pub(super) struct AnotherAuthority {
+    /// The authority that would have been believed.
+    pub(super) trusted: String,
+}
+
 /// Verifies a server whose chain ends in the authority with a fingerprint, as if that authority had been configured.
 #[derive(Debug)]
 pub(super) struct Pinned {
@@ -25,8 +33,8 @@ impl Pinned {
     }
 
     fn another(&self) -> Error {
-        let text = format!("it shows another certificate authority than the one with fingerprint {}", self.fingerprint);
-        Error::Other(OtherError(Arc::new(std::io::Error::other(text))))
+        let trusted = format!("the one with fingerprint {}", self.fingerprint);
+        Error::Other(OtherError(Arc::new(AnotherAuthority { trusted })))
     }
 }
 

@@ -70,7 +70,7 @@ pub enum TransactError<E> {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process, or this one, has it open.
-    #[error("{} is in use by another process", path.display())]
+    #[error("{} is in use by another process: stop that one, or use another data directory", path.display())]
     InUse {
         /// The store's file.
         path: PathBuf,

@@ -41,7 +41,7 @@ impl Instruments {
             operations: counter("skybridge_operations", "Operations of agents that were answered, by outcome."),
             entries: counter("skybridge_journal_entries_delivered", "Journal entries that were sent to agents."),
             content_bytes: meter
-                .u64_counter("skybridge_content_bytes")
+                .u64_counter("skybridge_content")
                 .with_unit("By")
                 .with_description("Content that crossed on connections for content, by direction.")
                 .build(),

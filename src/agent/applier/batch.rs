@@ -343,9 +343,7 @@ async fn finish(context: &Context, jobs: Vec<Job>) -> Result<(), StoreError> {
     committed(recorded.await)?;
     context.planner.notify_one();
     for ended in ended {
-        if ended.ending == Ending::Changed {
-            context.looks.look(ended.order.set, Look::Member(ended.order.node));
-        }
+        look_again(context, &ended);
         match (ended.displaced, ended.kept) {
             (Some(displaced), Some(_)) => displaced::discard(context, displaced).await,
             // Kept where it is, and tried again with the leftovers.
@@ -354,6 +352,21 @@ async fn finish(context: &Context, jobs: Vec<Job>) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Asks the tracker to look at what is not what the plan was made for, and at what was made: nobody was told of the latter before it was
+/// written down just now, so that what people did to it meanwhile was not seen, and a new folder is not watched yet.
+fn look_again(context: &Context, ended: &Ended) {
+    let is_new = matches!(ended.order.apply, Apply::Create(_));
+    if is_new || ended.ending == Ending::Changed {
+        context.looks.look(ended.order.set, Look::Member(ended.order.node));
+    }
+    match &ended.ending {
+        Ending::There(source, state) if is_new && state.kind == Kind::Folder => {
+            context.looks.look(ended.order.set, Look::Folder(source.key.clone()));
+        }
+        _ => {}
+    }
 }
 
 async fn end(context: &Context, job: Job) -> Ended {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Local;
 use crate::agent::state::LocalSet;
-use crate::model::{Fault, FaultKind, Reason};
+use crate::model::{Fault, FaultKind};
 use crate::sys::{Peer, Want};
 use crate::task;
 
@@ -51,8 +51,7 @@ impl Caller {
             Ok(Err(true)) => Err(Fault::not_found(format!("{}: there is nothing at this path", path.display()))),
             Ok(Err(false)) => {
                 let what = if want == Want::Read { "read" } else { "change" };
-                Err(Fault::denied(format!("you may not {what} {}: ask its owner for access", path.display()))
-                    .because(Reason::SourceAccessDenied))
+                Err(Fault::denied(format!("you may not {what} {}: ask its owner for access", path.display())))
             }
             Err(lost) => Err(Fault::internal(lost)),
         }

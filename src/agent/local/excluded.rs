@@ -9,7 +9,7 @@ use super::caller::Caller;
 use super::show;
 use crate::agent::state::{LocalSet, Parent, members};
 use crate::agent::tracker::oddities::{self, OddItem};
-use crate::model::{Fault, NodeId, SetId};
+use crate::model::{Fault, MemberState, NodeId, SetId};
 use crate::store::StoreError;
 use crate::wire::{field, pb};
 
@@ -24,6 +24,7 @@ pub(super) async fn list(
 ) -> Result<pb::ListExcludedItemsResponse, Fault> {
     let size = field::page_size("page_size", request.page_size, 100)?.min(PAGE_MAX);
     let (set, beneath) = show::scope(local, caller, &request.set_id, &request.path).await?;
+    let state = pb::MemberState::try_from(request.state).unwrap_or_default();
     let mut after = if request.page_token.is_empty() { None } else { Some(decode(&request.page_token)?) };
     let mut items = Vec::new();
     loop {
@@ -31,7 +32,8 @@ pub(super) async fn list(
         let is_last = page.len() < PAGE_MAX;
         for item in page {
             after = Some((item.parent, item.name.clone()));
-            if let Some(shown) = show(local, set, &item, beneath)? {
+            let wanted = state == pb::MemberState::Unspecified || pb::MemberState::from(item.oddity.reason.state()) == state;
+            if wanted && let Some(shown) = show(local, set, &item, beneath)? {
                 items.push(shown);
             }
             if items.len() == size {
@@ -44,11 +46,25 @@ pub(super) async fn list(
     }
 }
 
+/// How many there are.
+#[derive(Debug, Default)]
+pub(super) struct Count {
+    pub(super) all: u64,
+    /// Those of them about which a person must do something.
+    pub(super) failed: u64,
+}
+
 /// Counts those of some sets.
-pub(super) fn count(local: &Local, sets: &[(SetId, LocalSet)]) -> Result<u64, StoreError> {
+pub(super) fn count(local: &Local, sets: &[(SetId, LocalSet)]) -> Result<Count, StoreError> {
     local.context.store.read(|read| {
-        let counts = sets.iter().map(|(set, _)| oddities::count(read, *set).map(|count| count as u64));
-        counts.sum::<Result<u64, StoreError>>()
+        let mut count = Count::default();
+        for (set, _) in sets {
+            oddities::for_each(read, *set, |oddity| {
+                count.all += 1;
+                count.failed += u64::from(oddity.reason.state() == MemberState::Failed);
+            })?;
+        }
+        Ok(count)
     })
 }
 

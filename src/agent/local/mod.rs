@@ -12,7 +12,8 @@ mod service;
 mod show;
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -63,12 +64,13 @@ pub fn service(local: Local) -> impl LocalService {
 /// # Errors
 /// When the socket cannot be made. One that a dead agent left is replaced; a live agent is told by its lock on the data directory.
 pub async fn serve(local: Local, socket: &Path, cancel: CancellationToken) -> io::Result<()> {
-    match std::fs::remove_file(socket) {
-        Ok(()) => {}
+    match std::fs::symlink_metadata(socket) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(socket)?,
+        Ok(_) => return Err(io::Error::other("something that is no socket is there; name another place")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let listener = UnixListener::bind(socket)?;
+    let listener = bind(socket)?;
     // Everybody may connect: who they are decides what they may do.
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666))?;
     let connections = UnixListenerStream::new(listener).filter_map(|stream: io::Result<UnixStream>| stream.ok().map(Ok::<_, io::Error>));
@@ -88,4 +90,11 @@ fn vouch(mut request: Request<()>) -> Result<Request<()>, Status> {
         request.extensions_mut().insert(Peer { user: credentials.uid(), group: credentials.gid(), process });
     }
     Ok(request)
+}
+
+/// Makes the socket, by way of its directory's descriptor: an address holds only short paths.
+fn bind(socket: &Path) -> io::Result<UnixListener> {
+    let (Some(parent), Some(name)) = (socket.parent(), socket.file_name()) else { return UnixListener::bind(socket) };
+    let directory = std::fs::File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+    UnixListener::bind(Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name))
 }

@@ -8,18 +8,18 @@ use crate::agent::context::Context;
 use crate::agent::planner::told;
 use crate::agent::repository::EntryName;
 use crate::agent::session::Connection;
-use crate::agent::state::{Keys, LocalSet, LocalSets, MemberRow, Members, members};
+use crate::agent::state::{Applying, Dirty, InFlight, Keys, LocalSet, LocalSets, MemberRow, Members, Retries, members};
 use crate::agent::tracker;
 use crate::engine::Activity;
 use crate::model::{Fault, FaultKind, Kind, MemberState, MemberStatus, NodeId, Reason, SetId, SetShape, Timestamp};
-use crate::store::{ReadExt as _, StoreError};
+use crate::store::{Read, ReadExt as _, StoreError};
 use crate::sys::Want;
 use crate::task;
 use crate::wire::{field, pb};
 
 /// Members in one page.
 const PAGE_MAX: usize = 1_000;
-/// How many of the next retries are looked at for what is on its way.
+/// How many of the next retries are looked at for what is on its way: that is tried again soonest.
 const RETRIES_SEEN: usize = 256;
 /// The deepest path that is shown.
 const DEPTH_MAX: usize = 4_096;
@@ -250,6 +250,7 @@ pub(super) async fn state(local: &Local, caller: Caller, request: pb::GetStateRe
         settled(local).await?;
     }
     let sets = sets(local, caller)?;
+    let excluded = super::excluded::count(local, &sets)?;
     let connection = local.connection.borrow().clone();
     let counts = counts(sets.iter().map(|(_, set)| set));
     let of = |state: pb::MemberState| counts.iter().filter(|count| count.state == i32::from(state)).map(|count| count.count).sum::<u64>();
@@ -262,7 +263,7 @@ pub(super) async fn state(local: &Local, caller: Caller, request: pb::GetStateRe
             Connection::Starting => "connecting".to_owned(),
             Connection::Open => String::new(),
         },
-        in_step: complete && total == of(pb::MemberState::Synced),
+        in_step: complete && total == of(pb::MemberState::Synced) && excluded.failed == 0,
         progress: Some(progress(sets.iter().map(|(_, set)| set))),
         counts,
         capabilities: capabilities(local),
@@ -276,7 +277,7 @@ pub(super) async fn state(local: &Local, caller: Caller, request: pb::GetStateRe
             .collect(),
         agent_id: local.agent.to_string(),
         coordinator_address: local.coordinator_address.clone(),
-        excluded_count: super::excluded::count(local, &sets)?,
+        excluded_count: excluded.all,
     })
 }
 
@@ -285,18 +286,30 @@ fn capabilities(local: &Local) -> Vec<pb::Capability> {
     let mut listed = Vec::new();
     for site in repository.sites() {
         let Some(can) = repository.capabilities(&site.name) else { continue };
-        for (name, available, detail) in [
+        for (name, available, with, without) in [
             (
                 "exchange",
                 can.exchange,
-                "documents are swapped with their replacement in one step; else a save at that moment can be missed",
+                "documents are swapped with their replacement in one step",
+                "a save at the very moment in which a document is replaced can be missed",
             ),
-            ("events", can.events, "changes are reported; else folders are polled"),
-            ("leases", can.leases, "it can be seen whether somebody writes; else a quiet time is waited for"),
-            ("properties", can.properties, "properties are kept beside the content; else by the agent"),
-            ("read-only enforced", can.read_only_enforced, "read-only cannot be circumvented; else it is advisory"),
+            ("events", can.events, "changes are reported", "changes are not reported, so folders are looked at every few seconds"),
+            (
+                "leases",
+                can.leases,
+                "it can be seen whether somebody writes",
+                "it cannot be seen whether somebody writes, so a quiet time is waited for",
+            ),
+            ("properties", can.properties, "properties are kept beside the content", "properties are kept by the agent"),
+            (
+                "read-only enforced",
+                can.read_only_enforced,
+                "a locked copy cannot be changed",
+                "a locked copy is protected by its permissions alone, which its owner can change",
+            ),
         ] {
-            listed.push(pb::Capability { name: format!("{}: {name}", site.name), available, detail: detail.to_owned() });
+            let detail = if available { with } else { without }.to_owned();
+            listed.push(pb::Capability { name: format!("{}: {name}", site.name), available, detail });
         }
     }
     listed
@@ -324,18 +337,22 @@ async fn settled(local: &Local) -> Result<(), Fault> {
 }
 
 fn is_at_rest(local: &Local) -> Result<bool, StoreError> {
-    use crate::agent::state::{Applying, Dirty, InFlight, Retries};
     local.context.store.read(|read| {
         let sets = read.scan::<LocalSets>(&(), None, usize::MAX)?;
         let ready = sets.iter().all(|(_, set)| set.source_complete && set.target_complete);
         let idle = read.scan::<Dirty>(&(), None, 1)?.is_empty()
             && read.scan::<InFlight>(&(), None, 1)?.is_empty()
             && read.scan::<Applying>(&(), None, 1)?.is_empty();
-        // What is tried again soon for no reason that concerns a person is on its way.
-        let mut due = read.scan::<Retries>(&(), None, RETRIES_SEEN)?.into_iter();
-        let on_its_way = due.try_fold(false, |found, ((_, set, node), ())| {
-            Ok::<_, StoreError>(found || members::load(read, set, node)?.is_some_and(|row| row.status.now.reason.is_none()))
-        })?;
-        Ok(ready && idle && !on_its_way)
+        Ok(ready && idle && !tries_again_unexplained(read)?)
     })
+}
+
+/// Whether something is about to be tried again of which a person could not be told why it is not in step.
+fn tries_again_unexplained(read: &impl Read) -> Result<bool, StoreError> {
+    for ((_, set, node), ()) in read.scan::<Retries>(&(), None, RETRIES_SEEN)? {
+        if members::load(read, set, node)?.is_some_and(|row| row.status.now.reason.is_none()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
-use tokio::time::MissedTickBehavior;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
@@ -78,6 +78,9 @@ impl UnderWay {
 
     /// Counts steps that ended.
     pub fn end(&self, steps: usize) {
+        if steps == 0 {
+            return;
+        }
         let mut now = self.count.load(Ordering::Relaxed);
         while let Err(other) = self.count.compare_exchange_weak(now, now.saturating_sub(steps), Ordering::Relaxed, Ordering::Relaxed) {
             now = other;
@@ -108,10 +111,13 @@ pub struct Outlets {
 /// # Errors
 /// When the store fails for good.
 pub async fn run(context: Context, outlets: Outlets, cancel: CancellationToken) -> Result<(), StoreError> {
-    // It goes on ticking however often something else rings.
-    let mut retry = tokio::time::interval(RETRY_TICK);
-    retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut retries_at = Instant::now();
     loop {
+        // By the clock, not when nothing else happens: something else always may.
+        if retries_at <= Instant::now() {
+            wake_due(&context).await?;
+            retries_at = Instant::now() + RETRY_TICK;
+        }
         let planned = plan_all(&context, &outlets).await?;
         if planned > 0 {
             continue;
@@ -119,9 +125,9 @@ pub async fn run(context: Context, outlets: Outlets, cancel: CancellationToken) 
         tokio::select! {
             biased;
             () = cancel.cancelled() => return Ok(()),
-            _ = retry.tick() => wake_due(&context).await?,
             () = context.planner.notified() => {}
             () = outlets.under_way.fewer.notified() => {}
+            () = tokio::time::sleep_until(retries_at) => {}
         }
     }
 }

@@ -7,6 +7,8 @@
 mod conversation;
 mod listing;
 mod outgoing;
+#[cfg(test)]
+mod outgoing_tests;
 mod reports;
 
 use std::sync::Arc;

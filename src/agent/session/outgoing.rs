@@ -19,7 +19,7 @@ use crate::agent::state::{InFlight, MemberRow, Pushed, members};
 use crate::agent::tracker::Look;
 use crate::content::BlobKind;
 use crate::model::{ContentRef, NodeId, OpId, Outcome, Push, Reason, Refusal};
-use crate::store::{ReadExt as _, StoreError};
+use crate::store::{ReadExt as _, StoreError, Transaction};
 use crate::task;
 use crate::telemetry::traceparent;
 use crate::transfer::{Bytewise, UploadError, upload};
@@ -79,6 +79,10 @@ pub(super) struct Outgoing {
     /// They may have left in an earlier conversation, so they must be asked about.
     perhaps_sent: HashSet<OpId>,
     preparing: Option<BoxFuture<'static, Result<Prepared, StoreError>>>,
+    /// Something is written down that the planner should hear of, before anything else is done.
+    writing: Option<BoxFuture<'static, Result<(), StoreError>>>,
+    /// A batch that can leave once that is written down.
+    ready: Option<PushBatch>,
     waiting_uploads: VecDeque<Upload>,
     uploads: FuturesUnordered<BoxFuture<'static, Uploaded>>,
     batches: BTreeMap<u64, usize>,
@@ -110,6 +114,8 @@ impl Outgoing {
             bare: HashSet::new(),
             perhaps_sent: HashSet::new(),
             preparing: None,
+            writing: None,
+            ready: None,
             waiting_uploads: VecDeque::new(),
             uploads: FuturesUnordered::new(),
             batches: BTreeMap::new(),
@@ -168,9 +174,19 @@ impl Outgoing {
         self.ended += 1;
     }
 
-    /// Returns the next batch once there is one, or `None` when something else ended that others must hear of. Loses nothing when dropped.
+    /// Returns the next batch once there is one, or `None` when something else ended that others must hear of. Loses nothing when dropped:
+    /// between two awaits all that was taken is put where the next call finds it.
     pub(super) async fn next_batch(&mut self) -> Result<Option<PushBatch>, Ended> {
         loop {
+            if let Some(writing) = &mut self.writing {
+                let written = writing.await;
+                self.writing = None;
+                written?;
+                return Ok(self.ready.take());
+            }
+            if let Some(batch) = self.ready.take() {
+                return Ok(Some(batch));
+            }
             self.start_uploads();
             self.start_preparing();
             let preparing = async {
@@ -189,16 +205,9 @@ impl Outgoing {
                 biased;
                 prepared = preparing => {
                     self.preparing = None;
-                    let prepared = prepared?;
-                    let cancelled = !prepared.cancelled.is_empty();
-                    let batch = self.prepared(prepared).await?;
-                    if batch.is_some() || cancelled {
-                        return Ok(batch);
-                    }
+                    self.prepared(prepared?);
                 }
-                (op, result) = uploaded => if self.uploaded(op, result).await? {
-                    return Ok(None);
-                },
+                (op, result) = uploaded => self.uploaded(op, result),
             }
         }
     }
@@ -214,33 +223,38 @@ impl Outgoing {
         self.preparing = Some(async move { work.await.unwrap_or(Err(StoreError::Closed)) }.boxed());
     }
 
-    async fn prepared(&mut self, prepared: Prepared) -> Result<Option<PushBatch>, Ended> {
+    fn prepared(&mut self, prepared: Prepared) {
         for op in prepared.rest.into_iter().rev() {
             self.queue.push_front(op);
         }
         self.ended += prepared.gone;
         self.waiting_uploads.extend(prepared.uploads);
-        self.cancel(prepared.cancelled).await?;
+        self.cancel(prepared.cancelled);
         if prepared.ready.is_empty() {
-            return Ok(None);
+            return;
         }
         let batch = self.next_batch;
         self.next_batch += 1;
         self.batches.insert(batch, prepared.ready.len());
         self.perhaps_sent.extend(prepared.ready.iter().map(|ready| ready.operation.op));
         let span = tracing::info_span!("push", batch, operations = prepared.ready.len());
-        Ok(Some(PushBatch { batch, operations: prepared.ready, traceparent: span.in_scope(traceparent) }))
+        self.ready = Some(PushBatch { batch, operations: prepared.ready, traceparent: span.in_scope(traceparent) });
     }
 
-    async fn cancel(&mut self, ops: Vec<OpId>) -> Result<(), Ended> {
+    fn cancel(&mut self, ops: Vec<OpId>) {
         if ops.is_empty() {
-            return Ok(());
+            return;
         }
         for op in &ops {
             self.end(*op);
         }
-        let cancelled = self.context.store.transact(move |tx| ops.iter().try_for_each(|op| outcome::cancel(tx, *op)));
-        Ok(committed(cancelled.await)?)
+        self.write(move |tx| ops.iter().try_for_each(|op| outcome::cancel(tx, *op)));
+    }
+
+    fn write(&mut self, body: impl FnMut(&mut Transaction<'_>) -> Result<(), StoreError> + Send + 'static) {
+        debug_assert!(self.writing.is_none(), "what is written down comes first");
+        let store = self.context.store.clone();
+        self.writing = Some(async move { committed(store.transact(body).await) }.boxed());
     }
 
     fn start_uploads(&mut self) {
@@ -261,28 +275,22 @@ impl Outgoing {
         }
     }
 
-    /// Takes the end of an upload; says whether the planner should hear of it.
-    async fn uploaded(&mut self, op: OpId, result: Result<(), UploadError>) -> Result<bool, Ended> {
+    fn uploaded(&mut self, op: OpId, result: Result<(), UploadError>) {
         match result {
             Ok(()) => {
                 self.bare.insert(op);
                 self.queue.push_back(op);
-                Ok(false)
             }
             Err(UploadError::Away(fault)) => {
                 tracing::debug!(%op, %fault, "upload failed, trying again");
                 self.queue.push_back(op);
-                Ok(false)
             }
-            Err(UploadError::Changed) => self.cancel(vec![op]).await.map(|()| true),
+            Err(UploadError::Changed) => self.cancel(vec![op]),
             Err(UploadError::Refused(fault)) => {
                 self.end(op);
                 let refusal = Refusal::Because(fault.reason.unwrap_or(Reason::Internal), fault.message);
                 let world = self.context.world.clone();
-                let refused =
-                    self.context.store.transact(move |tx| outcome::record(tx, op, &Outcome::Refused(refusal.clone()), &*world).map(|_| ()));
-                committed(refused.await)?;
-                Ok(true)
+                self.write(move |tx| outcome::record(tx, op, &Outcome::Refused(refusal.clone()), &*world).map(|_| ()));
             }
         }
     }
@@ -292,6 +300,11 @@ impl Outgoing {
         if let Some(preparing) = self.preparing.take() {
             // Its result only matters to a conversation; what it prepared is in flight in the store.
             let _prepared = preparing.await;
+        }
+        if let Some(writing) = self.writing.take()
+            && let Err(error) = writing.await
+        {
+            tracing::warn!(%error, "the end of an operation was not written down; it is asked about in the next conversation");
         }
         self.uploads.clear();
     }

@@ -50,18 +50,18 @@ pub fn list(read: &(impl Read + ?Sized), set: SetId, after: Option<(Parent, Vec<
     Ok(rows.into_iter().map(|((_, parent, name), oddity)| OddItem { parent, name, oddity }).collect())
 }
 
-/// Counts them.
+/// Looks at each of a set's.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn count(read: &(impl Read + ?Sized), set: SetId) -> Result<usize, StoreError> {
-    let (mut count, mut after) = (0, None);
+pub fn for_each(read: &(impl Read + ?Sized), set: SetId, mut look: impl FnMut(&Oddity)) -> Result<(), StoreError> {
+    let mut after = None;
     loop {
         let rows = read.scan::<Oddities>(&(set,), after.as_ref(), PAGE)?;
-        count += rows.len();
+        rows.iter().for_each(|(_, oddity)| look(oddity));
         match rows.into_iter().nth(PAGE - 1) {
             Some((last, _)) => after = Some(last),
-            None => return Ok(count),
+            None => return Ok(()),
         }
     }
 }

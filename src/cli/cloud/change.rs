@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use super::{path, show};
 use crate::{
     cli::{connect::Cloud, failure::Failure, output::Format, text::printable},
+    model::Reason,
     wire::pb,
 };
 
@@ -114,9 +115,18 @@ async fn restore_deleted(cloud: &Cloud, output: Format, at: &str) -> anyhow::Res
     let found = trashed.into_iter().filter_map(|trashed| trashed.node).find(|node| node.path == at);
     let Some(node) = found else {
         let remedy = format!("see `skybridge cloud trash {site}`, or give --version N to restore a version");
-        return Err(Failure::failed(format!("nothing in the trash was at {at}"), remedy).into());
+        return Err(Failure::failed(format!("nothing in the trash was at {at}"), remedy).coded("NOT_FOUND").into());
     };
-    restore_node(cloud, output, &site, node.node_id, None, String::new()).await
+    let restored = restore_node(cloud, output, &site, node.node_id.clone(), None, String::new()).await;
+    restored.map_err(|error| match Failure::from_error(&error) {
+        Some(mut failure) if failure.reason == Reason::TargetFolderMissing.code() => {
+            let id = &node.node_id;
+            failure.message = format!("the folder of {at} is gone");
+            failure.remedy = format!("restore that first, or name one: `skybridge cloud trash {site} --restore {id} --to PATH`");
+            failure.into()
+        }
+        _ => error,
+    })
 }
 
 /// Brings a node back from the trash.

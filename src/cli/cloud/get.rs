@@ -115,7 +115,7 @@ pub(super) async fn run(cloud: &Cloud, output: Format, arguments: Arguments) -> 
         return Err(Failure::usage(format!("{} is a folder", node.path), "download it with all that is in it with -r").into());
     }
     let (folder, name) = landing(&node, &arguments.destination)?;
-    let progress = Progress::new("downloading");
+    let progress = Progress::new("downloading", output);
     let mut summary = Summary { destination: arguments.destination.display().to_string(), ..Summary::default() };
     if path::is_folder(&node) {
         let top = folder.enter(&[name]).with_context(|| arguments.destination.display().to_string())?;
@@ -217,7 +217,8 @@ async fn get_document(
     let committed = task::blocking("flush a document", move || draft.commit(replace)).await?;
     committed.map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
-            Failure::failed(format!("{} is there already", shown.display()), "give another destination, or replace it with --force").into()
+            let remedy = "give another destination, or replace it with --force";
+            Failure::failed(format!("{} is there already", shown.display()), remedy).coded("ALREADY_EXISTS").into()
         }
         _ => anyhow::Error::new(error).context(format!("cannot write {}", shown.display())),
     })?;

@@ -73,7 +73,7 @@ pub(super) async fn run(cloud: &Cloud, output: Format, mut arguments: Arguments)
             uploads.push(Ok(Upload { local, folder, name }));
         }
     }
-    let progress = Arc::new(Progress::new("uploading"));
+    let progress = Arc::new(Progress::new("uploading", output));
     let walk = Walk { cloud, progress: &progress, folders, uploads };
     let failures: Vec<ItemFailure> = walk
         .into_stream()

@@ -17,6 +17,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use rustix::fs::Access;
 use serde::{Deserialize, Serialize};
 
 use guide::Guide;
@@ -29,7 +30,7 @@ use crate::{
         failure::Failure,
         output,
         profile::{self, Profile, QUICKSTART_DIR},
-        serve, sync, text,
+        serve, status, sync, text,
     },
     config::{AgentConfig, CoordinatorConfig, TelemetryConfig},
     coordinator::server::{Coordinator, CoordinatorError},
@@ -113,6 +114,16 @@ impl Place {
             shown.canonicalize().map_err(|error| Failure::usage(format!("{}: {error}", shown.display()), "name a folder that is there"))?;
         if !folder.is_dir() || folder.parent().is_none() {
             return Err(Failure::usage(format!("{} cannot be synced", shown.display()), "name a folder below another one").into());
+        }
+        if let Some(parent) = folder.parent()
+            && rustix::fs::access(parent, Access::WRITE_OK).is_err()
+        {
+            let message = format!(
+                "{} cannot be synced: {} is not yours to write, and the agent keeps its own files there",
+                shown.display(),
+                parent.display()
+            );
+            return Err(Failure::usage(message, "name a folder in one that is yours").into());
         }
         if data.starts_with(&folder) {
             let message = format!("the data directory {} is in the folder that is to be synced", data.display());
@@ -200,7 +211,7 @@ async fn until_in_step(globals: &Globals, place: &Place, cloud: &Cloud, profile:
     let target = setup::sync_set(&mut agent, place, &profile.token).await?;
     say(globals, &format!("syncing      {} with {}\n", shown(&place.shown), text::printable(&target)))?;
     let begun = Instant::now();
-    let (state, done) = setup::settle(&mut agent).await?;
+    let (state, done) = status::settle(&mut agent, globals.output, "pushing", false).await?;
     let took = begun.elapsed().as_secs_f64();
     let moved = format!("{}, {}", text::count(done.items_done, "item"), text::size(done.bytes_done));
     if state.in_step {

@@ -15,7 +15,6 @@ use crate::{
     cli::{
         connect::{self, Cloud},
         profile::{self, Profile},
-        progress::{Progress, Standing},
     },
     coordinator::server::Coordinator,
     net::channel::Trust,
@@ -24,7 +23,7 @@ use crate::{
 
 const EMAIL: &str = "you@quickstart.example";
 const PASSWORD_CHARACTERS: usize = 24;
-/// How often progress is asked for.
+/// How often it is tried whether the agent has started.
 const POLL: Duration = Duration::from_millis(200);
 /// How long the agent may take to open its socket.
 const AGENT_START: Duration = Duration::from_secs(30);
@@ -115,35 +114,4 @@ pub(super) async fn sync_set(agent: &mut LocalServiceClient<Channel>, place: &Pl
         agent.create_sync(request).await?;
     }
     Ok(place.target())
-}
-
-/// Waits until everything is in step or has a reason not to be, and shows how far it has come.
-pub(super) async fn settle(agent: &mut LocalServiceClient<Channel>) -> anyhow::Result<(pb::GetStateResponse, Standing)> {
-    let progress = Progress::new("pushing");
-    let mut asking = agent.clone();
-    let settled = asking.get_state(pb::GetStateRequest { wait_until_settled: true, rescan: false });
-    tokio::pin!(settled);
-    loop {
-        tokio::select! {
-            state = &mut settled => {
-                let state = state?.into_inner();
-                show(&progress, &state);
-                return Ok((state, progress.finish()));
-            }
-            () = tokio::time::sleep(POLL) => show(&progress, &agent.get_state(pb::GetStateRequest::default()).await?.into_inner()),
-        }
-    }
-}
-
-fn show(progress: &Progress, state: &pb::GetStateResponse) {
-    let Some(now) = &state.progress else { return };
-    // Nothing of an earlier standing is forgotten when the agent, once in step, begins to count anew.
-    if now.total_items > 0 {
-        progress.set(Standing {
-            items_done: now.done_items,
-            items_total: now.total_items,
-            bytes_done: now.done_bytes,
-            bytes_total: now.total_bytes,
-        });
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -60,13 +61,14 @@ pub struct DiskDirectory {
 }
 
 impl DiskDirectory {
-    /// Uses the directory at `path`, made if need be.
+    /// Uses the directory at `path`, made if need be, for this user alone: it holds everybody's documents.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn new(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        fs::create_dir_all(&path)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
         Ok(Self { path })
     }
 

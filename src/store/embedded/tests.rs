@@ -70,7 +70,10 @@ fn a_second_opener_is_refused_until_the_first_closes() {
     let store = Store::open(&path, RedbOptions::default()).unwrap();
     let refused = Store::open(&path, RedbOptions::default()).unwrap_err();
     assert!(matches!(refused, OpenError::InUse { .. }));
-    assert_eq!(refused.to_string(), format!("{} is in use by another process", path.display()));
+    assert_eq!(
+        refused.to_string(),
+        format!("{} is in use by another process: stop that one, or use another data directory", path.display())
+    );
     drop(store);
     Store::open(&path, RedbOptions::default()).unwrap();
 }

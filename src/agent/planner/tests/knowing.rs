@@ -83,3 +83,27 @@ async fn a_folder_of_which_only_a_change_is_told_is_listed() {
     let folders = bench.context.store.read(|read| journal::unannounced(read, set(), &entries)).unwrap();
     assert_eq!(folders, [node(2), node(4)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_due_is_tried_again_although_others_ring_all_the_time() {
+    let bench = bench().await;
+    let mut refused = MemberRow::new(node(2), PairingId::from_uuid(Uuid::from_u128(100)));
+    refused.status.retry_millis = Some(1);
+    bench
+        .change(move |tx| {
+            members::save(tx, set(), None, Some(&refused))?;
+            tx.delete::<crate::agent::state::Dirty>(&(set(), node(2)))
+        })
+        .await;
+    let ring = async {
+        for _ in 0..50 {
+            bench.context.planner.notify_one();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        ended = run(bench.context.clone(), bench.outlets.clone(), CancellationToken::new()) => panic!("the planner ended: {ended:?}"),
+        () = ring => {}
+    }
+    assert_eq!(bench.row(node(2)), None, "nothing is left of it on either side");
+}

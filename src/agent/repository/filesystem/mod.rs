@@ -119,8 +119,13 @@ impl FilesystemRepository {
         };
         for site in 0..repository.sites.len() {
             if let Err(error) = repository.enter(site) {
-                tracing::warn!(site = %repository.sites[site].name, %error, "site is not available");
+                let site = &repository.sites[site];
+                tracing::warn!(site = %site.name, library = %site.path().display(), %error, "site is not available");
             }
+        }
+        if repository.sites.is_empty() {
+            let root = repository.root.as_deref().unwrap_or(Path::new(""));
+            tracing::warn!(root = %root.display(), "there is no Sites/<site>/documentLibrary in the root: nothing can be synced");
         }
         Ok(repository)
     }

@@ -1,0 +1,70 @@
+//! What is on its way out is not lost, however often waiting for it is given up.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::outgoing::Outgoing;
+use crate::agent::planner::tests::Bench;
+use crate::agent::state::{InFlight, Pushed};
+use crate::content::BlobKind;
+use crate::model::{ContentRef, Kind, Name, NodeId, NodeState, OpId, Operation, PairingId, Place, Properties, Push, SetId, SetShape};
+use crate::net::channel::{ChannelOptions, Trust, Use};
+use crate::store::{StoreError, WriteExt as _};
+use crate::wire::{VERSION_CURRENT, Welcome};
+
+const WELCOME: Welcome = Welcome {
+    version: VERSION_CURRENT,
+    session_generation: 1,
+    heartbeat: Duration::from_secs(10),
+    window_batches: 4,
+    batch_operations_max: 100,
+    batch_bytes_max: 1 << 20,
+    inline_bytes_max: 1 << 14,
+};
+
+#[tokio::test]
+async fn an_operation_leaves_although_another_is_cancelled_and_nobody_waits_for_long() {
+    let bench = Bench::new(SetShape::Documents).await;
+    let pushed = |number: u128, push: Push| {
+        let (op, node) = (OpId::from_uuid(Uuid::from_u128(number)), NodeId::from_uuid(Uuid::from_u128(number)));
+        let (set, pairing) = (SetId::from_uuid(Uuid::from_u128(1)), PairingId::from_uuid(Uuid::from_u128(number)));
+        Pushed { member: node, operation: Operation { op, set, node, pairing, push } }
+    };
+    // Its document is gone from the source before it could leave.
+    let gone = NodeState {
+        kind: Kind::Document,
+        place: Place { parent: None, name: Name::new("gone").unwrap() },
+        content: Some(ContentRef { root: BlobKind::Chunk.hash(b"gone"), size_bytes: 4, height: 0 }),
+        properties: Properties::default(),
+    };
+    let both = [pushed(1, Push::Create(gone)), pushed(2, Push::Release)];
+    let stored = both.clone();
+    let stored = bench.context.store.transact(move |tx| {
+        stored.iter().try_for_each(|pushed| tx.put::<InFlight>(&pushed.operation.op, pushed))?;
+        Ok::<_, StoreError>(())
+    });
+    stored.await.unwrap();
+
+    let trust = Trust::Fingerprint("0".repeat(64).parse().unwrap());
+    let nowhere = ChannelOptions { address: "https://localhost:1".to_owned(), trust, identity: None, proxy: None };
+    let mut outgoing = Outgoing::new(bench.context.clone(), nowhere.channel(Use::Bulk).unwrap(), &WELCOME);
+    let (_sender, mut more) = mpsc::unbounded_channel();
+    for pushed in &both {
+        outgoing.queue(pushed.operation.op, &mut more);
+    }
+    let batch = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            // Given up after the first look, as when something else happens all the time.
+            let looked = outgoing.next_batch().now_or_never();
+            if let Some(Some(batch)) = looked.map(Result::unwrap) {
+                return batch;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let sent: Vec<_> = batch.await.expect("it leaves").operations.iter().map(|pushed| pushed.operation.op).collect();
+    assert_eq!(sent, [both[1].operation.op]);
+}
