@@ -137,10 +137,11 @@ pub trait Repository: std::fmt::Debug + Send + Sync {
     /// [`RepositoryError::Changed`] when the chunks make up another content.
     fn finish(&self, staged: &mut Staged, expected: &ContentRef) -> Result<()>;
 
-    /// Sets properties of something staged. `None` removes. A replacement starts from those of the document that it replaces.
+    /// Sets properties of something staged. `None` removes. A replacement starts from those of the document that it replaces. Without the
+    /// capability nothing is set: whoever calls keeps them.
     ///
     /// # Errors
-    /// [`RepositoryError::PropertiesDoNotFit`], or [`RepositoryError::Unsupported`] without the capability.
+    /// [`RepositoryError::PropertiesDoNotFit`].
     fn set_staged_properties(&self, staged: &Staged, changes: &BTreeMap<Property, Option<Value>>) -> Result<()>;
 
     /// Makes staged contents durable, sharing the flushes.

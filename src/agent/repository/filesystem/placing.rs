@@ -193,7 +193,7 @@ impl FilesystemRepository {
         if self.stamp(&opened.stat).times() != stamp.times() {
             return Err(RepositoryError::Changed);
         }
-        self.write_properties(&opened.file, &self.sites[opened.folder.site].default_locale, changes)?;
+        self.write_properties(&opened.file, &self.sites[opened.folder.site], changes)?;
         self.placed(&opened.file, at.key.clone())
     }
 

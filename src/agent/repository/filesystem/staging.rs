@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::keys::key_of;
 use super::properties::{self, Attributes};
-use super::site::{DISPLACED, STAGING};
+use super::site::{DISPLACED, STAGING, SiteState};
 use super::{FilesystemRepository, refused};
 use crate::agent::repository::{At, Displaced, Leftover, RepoKey, RepositoryError, Result, SiteName, Staged};
 use crate::content::{Blob, ChunkerParameters, ManifestBuilder};
@@ -62,15 +62,18 @@ impl FilesystemRepository {
 
     pub(super) fn set_staged_properties(&self, staged: &Staged, changes: &BTreeMap<Property, Option<Value>>) -> Result<()> {
         let site = self.site(&staged.site)?;
-        self.write_properties(&staged.file, &self.sites[site].default_locale, changes)
+        self.write_properties(&staged.file, &self.sites[site], changes)
     }
 
-    /// Writes properties, all or none.
-    pub(super) fn write_properties(&self, file: &Handle, default_locale: &str, changes: &BTreeMap<Property, Option<Value>>) -> Result<()> {
+    /// Writes properties, all or none; none where the file system has no room for them.
+    pub(super) fn write_properties(&self, file: &Handle, site: &SiteState, changes: &BTreeMap<Property, Option<Value>>) -> Result<()> {
+        if !site.capabilities().is_some_and(|can| can.properties) {
+            return Ok(());
+        }
         let present = Attributes::read(&*self.files, file).map_err(refused)?;
         let mut attributes = BTreeMap::new();
         for (property, value) in changes {
-            attributes.extend(properties::written(&present, *property, value.as_ref(), default_locale));
+            attributes.extend(properties::written(&present, *property, value.as_ref(), &site.default_locale));
         }
         properties::write(&*self.files, file, &attributes).map_err(|errno| match errno {
             Errno::OPNOTSUPP => RepositoryError::Unsupported("properties"),

@@ -184,3 +184,17 @@ fn images_state_properties_and_people_override_them() {
         assert!(seen(&f, "image").unreadable.is_empty());
     }
 }
+
+#[test]
+fn s_b04_where_there_is_no_room_for_properties_the_agent_keeps_them() {
+    let f = fixture();
+    f.write("doc", "old");
+    f.sites[0].pretend(|can| can.properties = false);
+    let author = BTreeMap::from([(Property::Author, Some(Value::Text("Ann".to_owned())))]);
+    let (at, stamp) = (f.at("doc"), f.entry_at("doc").stamp);
+    f.repository.set_properties(&at, &stamp, &author).unwrap();
+    let staged = f.staged(&f.top(), 1, b"new");
+    f.repository.set_staged_properties(&staged, &author).unwrap();
+    assert_eq!(attribute(&f, "doc", "user.dublincore.creator"), None);
+    assert_eq!(f.repository.observe(&at, None, &mut |_| true).unwrap().properties, None, "it does not say that there are none");
+}
