@@ -20,7 +20,7 @@
 //! | delete, whatever is beneath | 1 | 1 | | 1 | 1 | 1 | 1 | 6 |
 //!
 //! An operation of an agent writes its outcome too. A direct member has a row more in the index of its set, and edges of the
-//! [trail](trail). A direct member somewhere in a folder that is deleted, or that leaves its site, costs its own journal entry.
+//! [trail]. A direct member somewhere in a folder that is deleted, or that leaves its site, costs its own journal entry.
 
 mod actor;
 mod browse;
