@@ -118,6 +118,8 @@ pub enum Table {
     KnownSites = 186,
     /// `()` → the lives that the agent's state had before this one.
     EarlierLives = 187,
+    /// `()` → the number of the newest kept version.
+    SourceVersionNumber = 188,
     /// Records of this module's own tests.
     #[cfg(test)]
     Test = 250,

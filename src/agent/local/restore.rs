@@ -8,7 +8,7 @@ use super::caller::{Caller, absolute};
 use super::show;
 use crate::agent::planner::committed;
 use crate::agent::repository::{At, Displaced, Leftover, NotSyncable, RepoKey, Repository, RepositoryError, Resolved, Staged, Stamp};
-use crate::agent::state::Displacements;
+use crate::agent::state::{Displacements, members};
 use crate::agent::tracker::Look;
 use crate::agent::versions::{self, Cause, Version};
 use crate::content::{Blob, BlobKind, ChunkerParameters};
@@ -19,13 +19,44 @@ use crate::task;
 use crate::transfer::AGENT_SCOPE;
 use crate::wire::pb;
 
-/// Finds whose versions a path has: those of the document there, or of one that was there.
-async fn owner(local: &Local, path: &Path) -> Result<(SetId, NodeId), Fault> {
-    if let Ok((set, row)) = show::member_at(local, path).await {
-        return Ok((set, row.member.node));
+/// A kept version, and whose it is.
+struct Kept {
+    number: u32,
+    version: Version,
+    set: SetId,
+    node: NodeId,
+}
+
+/// Finds the versions that a path shows, newest first: all those of the document there, and those that documents left at this path which
+/// are gone or elsewhere now. Of one that is elsewhere only to those who may read it there.
+async fn kept(local: &Local, caller: Caller, path: &Path) -> Result<Vec<Kept>, Fault> {
+    let there = show::member_at(local, path).await.ok().map(|(set, row)| (set, row.member.node));
+    let shown = path.display().to_string();
+    let had = local.context.store.read(|read| versions::at_path(read, &shown))?;
+    let mut kept = Vec::new();
+    for (set, node) in there.into_iter().chain(had.into_iter().filter(|had| Some(*had) != there)) {
+        let is_there = Some((set, node)) == there;
+        if !is_there && !may_see(local, caller, set, node).await? {
+            continue;
+        }
+        let versions = local.context.store.read(|read| versions::of_member(read, set, node))?;
+        let shows = versions.into_iter().filter(|(_, version)| is_there || version.path == shown);
+        kept.extend(shows.map(|(number, version)| Kept { number, version, set, node }));
     }
-    let had = local.context.store.read(|read| versions::at_path(read, &path.display().to_string()))?;
-    had.last().copied().ok_or_else(|| Fault::not_found(format!("no versions of {} were kept", path.display())))
+    if kept.is_empty() && there.is_none() {
+        return Err(Fault::not_found(format!("no versions of {shown} were kept")));
+    }
+    kept.sort_by_key(|kept| std::cmp::Reverse(kept.number));
+    Ok(kept)
+}
+
+/// Whether a document is gone, or somewhere where the caller may read it.
+async fn may_see(local: &Local, caller: Caller, set: SetId, node: NodeId) -> Result<bool, Fault> {
+    let row = local.context.store.read(|read| members::load(read, set, node))?;
+    match row.filter(|row| row.source.is_some()) {
+        Some(row) => Ok(caller.must(local, &show::path_of(local, set, &row)?, Want::Read).await.is_ok()),
+        None => Ok(true),
+    }
 }
 
 async fn allowed(local: &Local, caller: Caller, path: &Path, want: Want) -> Result<(), Fault> {
@@ -38,9 +69,7 @@ async fn allowed(local: &Local, caller: Caller, path: &Path, want: Want) -> Resu
 pub(super) async fn list(local: &Local, caller: Caller, path: &str) -> Result<Vec<pb::SourceVersion>, Fault> {
     let path = absolute("path", path)?;
     allowed(local, caller, &path, Want::Read).await?;
-    let (set, node) = owner(local, &path).await?;
-    let kept = local.context.store.read(|read| versions::of_member(read, set, node))?;
-    Ok(kept.into_iter().map(|(number, version)| describe(number, &version)).collect())
+    Ok(kept(local, caller, &path).await?.iter().map(|kept| describe(kept.number, &kept.version)).collect())
 }
 
 fn describe(number: u32, version: &Version) -> pb::SourceVersion {
@@ -61,11 +90,11 @@ fn describe(number: u32, version: &Version) -> pb::SourceVersion {
 pub(super) async fn restore(local: &Local, caller: Caller, path: &str, number: u32) -> Result<String, Fault> {
     let path = absolute("path", path)?;
     allowed(local, caller, &path, Want::Write).await?;
-    let (set, node) = owner(local, &path).await?;
-    let kept = local.context.store.read(|read| versions::of_member(read, set, node))?;
-    let found = kept.into_iter().find(|(kept, _)| *kept == number);
-    let (_, version) =
+    let found = kept(local, caller, &path).await?.into_iter().find(|kept| kept.number == number);
+    let Kept { version, set, node, .. } =
         found.ok_or_else(|| Fault::not_found(format!("{} has no version {number}; see `skybridge versions`", path.display())))?;
+    // What it replaces belongs to the document that is there now.
+    let (set, node) = show::member_at(local, &path).await.map_or((set, node), |(set, row)| (set, row.member.node));
     if let Some(displaced) = put(local, &path, version.content).await? {
         keep(local, set, node, &path, displaced).await?;
     }

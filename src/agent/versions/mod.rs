@@ -64,6 +64,17 @@ impl Record for VersionPaths {
     type Value = ();
 }
 
+/// The number of the newest kept version. One count for all of them, so that a number means one version at whatever path it is shown.
+#[derive(Debug)]
+pub struct VersionNumber;
+
+impl Record for VersionNumber {
+    const TABLE: Table = Table::SourceVersionNumber;
+    const FORMAT: u8 = 1;
+    type Key = ();
+    type Value = u32;
+}
+
 /// Bytes that are cut and stored at one time.
 const STEP_BYTES: usize = 8 * 1024 * 1024;
 
@@ -129,10 +140,11 @@ impl Reading {
 /// When the store fails.
 pub fn list(tx: &mut Transaction<'_>, set: SetId, node: NodeId, version: Version) -> Result<(), StoreError> {
     let newest = tx.last::<Versions>(&(set, node))?;
-    if newest.as_ref().is_some_and(|(_, newest)| newest.content == version.content && newest.cause == version.cause) {
+    if newest.is_some_and(|(_, newest)| newest.content == version.content && newest.cause == version.cause) {
         return Ok(());
     }
-    let number = newest.map_or(1, |((.., number), _)| number + 1);
+    let number = tx.get::<VersionNumber>(&())?.unwrap_or(0) + 1;
+    tx.put::<VersionNumber>(&(), &number)?;
     tx.put::<VersionPaths>(&(version.path.clone().into_bytes(), set, node), &())?;
     tx.put::<Versions>(&(set, node, number), &version)
 }
@@ -168,10 +180,10 @@ pub async fn expire(context: &Context, before_millis: u64) -> Result<usize, Stor
         let expired = context.store.transact(move |tx| {
             rows.iter().try_for_each(|(key, version)| {
                 tx.delete::<Versions>(key)?;
-                if tx.last::<Versions>(&(key.0, key.1))?.is_none() {
-                    tx.delete::<VersionPaths>(&(version.path.clone().into_bytes(), key.0, key.1))?;
+                if of_member(tx, key.0, key.1)?.iter().any(|(_, other)| other.path == version.path) {
+                    return Ok::<_, StoreError>(());
                 }
-                Ok::<_, StoreError>(())
+                tx.delete::<VersionPaths>(&(version.path.clone().into_bytes(), key.0, key.1))
             })
         });
         committed(expired.await)?;

@@ -32,6 +32,25 @@ async fn s_b06_the_target_wins_and_the_sources_version_is_kept_and_can_be_promot
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn s_b06_a_kept_version_is_found_although_another_document_has_its_path() {
+    let there = "acme/team/Plans/a.txt";
+    let world =
+        apart(async |world| drop(world.ada.write(there, "theirs").await.unwrap()), |world| world.source.write("Plans/a.txt", "ours")).await;
+    world.source.rename("Plans/a.txt", "Plans/elsewhere.txt");
+    world.source.write("Plans/a.txt", "another");
+    world.settle().await;
+    for path in ["Plans/a.txt", "Plans/elsewhere.txt"] {
+        assert_eq!(world.agent.versions(path).await.unwrap(), [(1, SourceVersionCause::Conflict)], "{path}: {}", world.dump().await);
+    }
+    world.agent.restore("Plans/a.txt", 1).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.source.read("Plans/a.txt"), "ours");
+    let versions = world.agent.versions("Plans/a.txt").await.unwrap();
+    assert_eq!(versions, [(2, SourceVersionCause::RestoredOver), (1, SourceVersionCause::Conflict)]);
+    assert_eq!(world.agent.versions("Plans/elsewhere.txt").await.unwrap().len(), 1, "that is the other document's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn s_b07_changes_that_do_not_overlap_are_merged() {
     let world = apart(
         async |world| {
