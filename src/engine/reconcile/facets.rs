@@ -36,7 +36,7 @@ pub(super) fn source_changed(base: &NodeState, source: &SourceNode) -> bool {
 
 /// Merges the facets of a node that is on both sides.
 pub(super) fn merge<V: TreeView>(view: &V, member: &Member, source: &SourceNode, target: &TargetNode) -> Result<Step, V::Error> {
-    let merged = Merge::new(member.base.as_ref(), source, target, view.options().lock_source);
+    let merged = Merge::new(member.base.as_ref(), source, target, view.options().lock_source, place_is_locked(view, member)?);
     if let Some(step) = merged.apply(view, member, source)? {
         return Ok(step);
     }
@@ -59,12 +59,12 @@ struct Merge {
 }
 
 impl Merge {
-    fn new(base: Option<&NodeState>, source: &SourceNode, target: &TargetNode, locked: bool) -> Self {
+    fn new(base: Option<&NodeState>, source: &SourceNode, target: &TargetNode, locked: bool, place_locked: bool) -> Self {
         let (from, to) = (&source.state, &target.state);
         let mut merge = Self {
             content: compare(base.map(|base| &base.content), &from.content, &to.content, locked),
-            place: compare(base.map(|base| &base.place), &from.place, &to.place, locked),
-            merged_place: if locked { to.place.clone() } else { merge_places(base.map(|base| &base.place), &from.place, &to.place) },
+            place: compare(base.map(|base| &base.place), &from.place, &to.place, place_locked),
+            merged_place: merge_places(base.map(|base| &base.place), &from.place, &to.place, place_locked),
             apply: Vec::new(),
             push: Vec::new(),
         };
@@ -152,9 +152,20 @@ fn property_change(property: Property, source: &SourceNode, target: &TargetNode)
     PropertyChange { property, value: source.state.properties.get(property).cloned(), base: target.revisions.property(property) }
 }
 
-/// Merges folder and name apart; where both sides changed the same one, the target's.
-pub(super) fn merge_places(base: Option<&Place>, source: &Place, target: &Place) -> Place {
-    let Some(base) = base else { return target.clone() };
+/// Whether the target decides alone where a node is, and that it is. Not of what has just come from another set: it may be added to a set that
+/// is locked, and until it is, its place at the target is one that this set does not know.
+pub(super) fn place_is_locked<V: TreeView>(view: &V, member: &Member) -> Result<bool, V::Error> {
+    let parents = [member.base.as_ref(), member.target_node().map(|target| &target.state)].map(|state| state?.place.parent);
+    Ok(match parents {
+        _ if !view.options().lock_source => false,
+        [Some(base), Some(target)] if base == target => view.member(target)?.is_some(),
+        _ => true,
+    })
+}
+
+/// Merges folder and name apart; where both sides changed the same one, or the source is locked, the target's.
+pub(super) fn merge_places(base: Option<&Place>, source: &Place, target: &Place, locked: bool) -> Place {
+    let Some(base) = base.filter(|_| !locked) else { return target.clone() };
     Place {
         parent: if target.parent == base.parent { source.parent } else { target.parent },
         name: if target.name == base.name { source.name.clone() } else { target.name.clone() },
@@ -195,12 +206,15 @@ fn place_at_target<V: TreeView>(view: &V, member: &Member, place: &Place) -> Res
 /// The folder to move into lies, at the target, beneath the node itself. If the cloud moved it there, the cloud's move wins and this one is
 /// taken back; else the folder is on its way out and is waited for.
 fn into_itself<V: TreeView>(view: &V, member: &Member, path: &[Member]) -> Result<Step, V::Error> {
-    let moved_there = |step: &Member| step.target_node().map(|target| &target.state.place) != step.base.as_ref().map(|base| &base.place);
+    let moved_there = |step: &Member| {
+        let parent = |state: &NodeState| state.place.parent;
+        step.target_node().map(|target| parent(&target.state)) != step.base.as_ref().map(parent)
+    };
     match member.target_node() {
-        Some(target) if path.iter().any(moved_there) => {
-            let place = Some(target.state.place.clone());
-            Ok(Step::Apply(Apply::Update { content: None, place, properties: Vec::new(), conflict: true }))
-        }
+        Some(target) if path.iter().any(moved_there) => Ok(match place_at_source(view, member, &target.state.place)? {
+            Ok(place) => Step::Apply(Apply::Update { content: None, place: Some(place), properties: Vec::new(), conflict: true }),
+            Err(wait) => wait,
+        }),
         _ => names::wait_for_exit(view, names::Side::Target, member.node, path),
     }
 }

@@ -40,7 +40,7 @@ mod existence;
 mod facets;
 mod names;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use serde::{Deserialize, Serialize};
 

@@ -89,8 +89,12 @@ pub(super) fn is_wanted_from_within<V: TreeView>(view: &V, folder: NodeId, place
 
 /// What a node does whose new folder still lies beneath it: wait for whoever on the way is to get out, or step aside for it.
 pub(super) fn wait_for_exit<V: TreeView>(view: &V, side: Side, node: NodeId, path: &[Member]) -> Result<Step, V::Error> {
-    let leaves = path.iter().find(|step| wanted(view, step, side).is_some());
-    wait_or_step_aside(view, side, node, leaves.or(path.first()).map_or(node, |step| step.node))
+    for step in path {
+        if wanted(view, step, side)?.is_some() {
+            return wait_or_step_aside(view, side, node, step.node);
+        }
+    }
+    wait_or_step_aside(view, side, node, path.first().map_or(node, |step| step.node))
 }
 
 /// The nodes from `folder` up to just below `node`, if it lies beneath it.
@@ -125,7 +129,7 @@ fn holder<V: TreeView>(view: &V, side: Side, place: &Place, node: NodeId) -> Res
 
 fn obstacle<V: TreeView>(view: &V, side: Side, node: NodeId, place: &Place) -> Result<Obstacle, V::Error> {
     let Some(first) = holder(view, side, place, node)? else { return Ok(Obstacle::Nothing) };
-    Ok(match intent(view, &first, side) {
+    Ok(match intent(view, &first, side)? {
         _ if first.activity != Activity::Idle => Obstacle::Leaving(first.node),
         Intent::Leave | Intent::Move(_) => Obstacle::Leaving(first.node),
         Intent::Stay => Obstacle::Staying(first),
@@ -140,9 +144,10 @@ fn is_waited_for_in_a_circle<V: TreeView>(view: &V, side: Side, node: NodeId, ot
             continue;
         }
         let Some(member) = view.member(at)? else { continue };
-        let Some(place) = wanted(view, &member, side) else { continue };
+        let Some(place) = wanted(view, &member, side)? else { continue };
         if let Some(parent) = place.parent {
-            let is_there = view.member(parent)?.is_some_and(|folder| current(&folder, side).is_some());
+            let folder = view.member(parent)?;
+            let is_there = folder.map_or(Ok(false), |folder| is_there(view, &folder, side))?;
             match path_to(view, parent, at, side)? {
                 Some(path) => stack.extend(path.iter().map(|step| step.node)),
                 None if is_there => {}
@@ -159,15 +164,23 @@ fn is_waited_for_in_a_circle<V: TreeView>(view: &V, side: Side, node: NodeId, ot
 }
 
 /// The place that a member is to have on one side and does not have yet, as far as can be told from the member alone.
-fn wanted<V: TreeView>(view: &V, member: &Member, side: Side) -> Option<Place> {
-    match (&member.source, &member.target, side) {
+fn wanted<V: TreeView>(view: &V, member: &Member, side: Side) -> Result<Option<Place>, V::Error> {
+    Ok(match (&member.source, &member.target, side) {
         _ if member.activity != Activity::Idle => None,
         (Source::Present(source), Target::Never, Side::Target) if source.problem.is_none() => Some(source.state.place.clone()),
         (Source::Absent, Target::Present(target), Side::Source) => Some(target.state.place.clone()),
-        _ => match intent(view, member, side) {
+        _ => match intent(view, member, side)? {
             Intent::Move(place) => Some(place),
             Intent::Stay | Intent::Leave => None,
         },
+    })
+}
+
+/// Whether something can be put into a folder on one side. At the target it may still be in another set.
+pub(super) fn is_there<V: TreeView>(view: &V, folder: &Member, side: Side) -> Result<bool, V::Error> {
+    match current(folder, side).map(|place| place.parent) {
+        Some(Some(parent)) if side == Side::Target => Ok(view.member(parent)?.is_some()),
+        place => Ok(place.is_some()),
     }
 }
 
@@ -178,16 +191,15 @@ fn current(member: &Member, side: Side) -> Option<&Place> {
     }
 }
 
-fn intent<V: TreeView>(view: &V, member: &Member, side: Side) -> Intent {
-    let Some(base) = &member.base else { return Intent::Stay };
+fn intent<V: TreeView>(view: &V, member: &Member, side: Side) -> Result<Intent, V::Error> {
+    let Some(base) = &member.base else { return Ok(Intent::Stay) };
     if member.source_node().is_some_and(|source| source.problem.is_some()) {
-        return Intent::Stay;
+        return Ok(Intent::Stay);
     }
-    match (&member.source, &member.target, side) {
+    Ok(match (&member.source, &member.target, side) {
         (Source::Present(source), Target::Present(target), _) => {
             let (here, there) = (&source.state.place, &target.state.place);
-            let is_locked = view.options().lock_source;
-            let wanted = if is_locked { there.clone() } else { facets::merge_places(Some(&base.place), here, there) };
+            let wanted = facets::merge_places(Some(&base.place), here, there, facets::place_is_locked(view, member)?);
             match side {
                 Side::Source if wanted != *here => Intent::Move(wanted),
                 Side::Target if wanted == *here && here != there => Intent::Move(wanted),
@@ -201,7 +213,7 @@ fn intent<V: TreeView>(view: &V, member: &Member, side: Side) -> Intent {
             Intent::Leave
         }
         _ => Intent::Stay,
-    }
+    })
 }
 
 /// Opens a circle at the target: the node takes a name of its own for a moment. Base follows, so the wanted name is pushed next.

@@ -10,7 +10,7 @@
 //! | a file took the name of its folder, which was deleted: each waited for the other | `s_b19_a_file_takes_…` |
 //! | one of two that swapped names could not be read: the other kept a name of ours in the cloud | `s_b19_…cannot_be_read` |
 
-use super::properties::Case;
+use super::case::Case;
 use super::world::{Act, Deed, Seed, Side};
 use crate::model::{Kind, SetOptions};
 
@@ -34,8 +34,9 @@ const fn there(act: Act) -> Deed {
 fn check(seeds: &[Seed], deeds: &[Deed], agrees: impl Fn(SetOptions) -> bool) {
     for options in super::options() {
         for order in 0..8 {
-            let case = Case { seeds: seeds.to_vec(), deeds: deeds.to_vec(), options, ids: order, order, forgets: false };
-            let reasons = case.check().reasons();
+            let is_slow = order % 2 == 1;
+            let case = Case { seeds: seeds.to_vec(), deeds: deeds.to_vec(), options, forgets: false, is_slow, ids: order, order };
+            let reasons = case.run().reasons();
             assert!(reasons.is_empty() || !agrees(options), "{reasons:?} in {options:?}");
         }
     }
@@ -94,7 +95,7 @@ fn s_b19_a_file_takes_the_name_of_its_folder_that_is_deleted() {
 
 #[test]
 fn s_b19_one_of_two_that_swap_names_cannot_be_read() {
-    check(&[file(0, 0), file(0, 1)], &[here(Act::Swap(1, 2)), here(Act::Trouble(1))], |_| false);
+    check(&[file(0, 0), file(0, 1)], &[here(Act::Swap(1, 2)), here(Act::Trouble(1, 0))], |_| false);
 }
 
 #[test]
@@ -103,4 +104,11 @@ fn edge_t01_a_file_becomes_a_folder_and_a_folder_a_file() {
         let follows = |options: SetOptions| side(Act::Request).side == Side::Source && options.delete_on_cloud && !options.lock_source;
         check(&[file(0, 0), dir(0, 1)], &[side(Act::Retype(1)), side(Act::Retype(2))], follows);
     }
+}
+
+#[test]
+fn debug_case() {
+    let options = SetOptions { lock_source: false, delete_on_cloud: true, delete_source: false };
+    let case = Case { seeds: vec![file(0, 0), file(0, 1), dir(0, 2), dir(0, 4)], deeds: vec![there(Act::MoveAs(4, 1, 0)), here(Act::MoveAs(3, 2, 0)), here(Act::Rename(1, 2))], options, forgets: false, is_slow: false, ids: 0, order: 0 };
+    eprintln!("{:?}", super::properties::failure(&case));
 }

@@ -6,10 +6,12 @@
 //! The properties are tried on a few hundred cases each, always the same ones. `SKYBRIDGE_PLANNER_CASES=1000000 cargo test --release reconcile`
 //! tries that many others.
 
+mod case;
 mod complete;
 mod facts;
+mod fate;
 mod found;
-mod properties;
+pub(crate) mod properties;
 mod table;
 mod world;
 

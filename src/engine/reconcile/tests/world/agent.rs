@@ -86,13 +86,12 @@ impl Agent {
             self.wake(&Waits::Node(node));
             self.wake_children(node, before.as_ref(), after.as_ref());
         }
-        self.wake_left_folder(before.as_ref(), after.as_ref());
+        self.wake_left_folders(before.as_ref(), after.as_ref());
         match after {
             Some(row) => drop(self.rows.insert(node, row)),
             None => {
                 self.dirty.remove(&node);
                 self.rows.remove(&node);
-                self.wake_parents(before.as_ref());
             }
         }
     }
@@ -102,13 +101,20 @@ impl Agent {
         self.dirty.extend(woken);
     }
 
+    /// Nothing can be planned for a while, or again.
+    pub(in super::super) fn unsettle(&mut self, gap: Option<Gap>) {
+        if self.unsettled != gap {
+            self.unsettled = gap;
+            self.wake(&Waits::Set);
+        }
+    }
+
     fn wake_children(&mut self, node: NodeId, before: Option<&Row>, after: Option<&Row>) {
         let is_folder = after.or(before).is_some_and(|row| is_folder(&row.member));
         let seen = |row: Option<&Row>| {
-            row.map(|row| {
-                let member = &row.member;
-                (member.source_node().is_some(), std::mem::discriminant(&member.target), member.shallow)
-            })
+            let member = row.map(|row| &row.member);
+            let target = member.map(|member| std::mem::discriminant(&member.target));
+            (member.is_some_and(|member| member.source_node().is_some()), target, member.is_some_and(|member| member.shallow))
         };
         if is_folder && seen(before) != seen(after) {
             let children = self.children(node, Row::source_place).chain(self.children(node, Row::target_place));
@@ -117,22 +123,10 @@ impl Agent {
         }
     }
 
-    /// A folder that is to be deleted at the source goes once the last child left it.
-    fn wake_left_folder(&mut self, before: Option<&Row>, after: Option<&Row>) {
-        let parent = |row: Option<&Row>| row.and_then(Row::source_place).and_then(|place| place.parent);
-        let left = parent(before).filter(|folder| Some(*folder) != parent(after));
-        self.dirty.extend(left.filter(|folder| self.rows.contains_key(folder)));
-    }
-
-    fn wake_parents(&mut self, removed: Option<&Row>) {
-        let Some(member) = removed.map(|row| &row.member) else { return };
-        let states =
-            [member.source_node().map(|source| &source.state), member.target_node().map(|target| &target.state), member.base.as_ref()];
-        for parent in states.into_iter().flatten().filter_map(|state| state.place.parent) {
-            if self.rows.contains_key(&parent) {
-                self.dirty.insert(parent);
-            }
-        }
+    /// A folder that is gone is removed, or forgotten, only after what was in it has left.
+    fn wake_left_folders(&mut self, before: Option<&Row>, after: Option<&Row>) {
+        let left = folders(before).into_iter().zip(folders(after)).filter(|(left, now)| left != now);
+        self.dirty.extend(left.filter_map(|(left, _)| left).filter(|folder| self.rows.contains_key(folder)));
     }
 
     fn children(&self, parent: NodeId, place: fn(&Row) -> Option<&Place>) -> impl Iterator<Item = NodeId> {
@@ -178,6 +172,12 @@ impl Agent {
             });
         }
     }
+}
+
+/// The folder that a member is in, in each of the three trees.
+fn folders(row: Option<&Row>) -> [Option<NodeId>; 3] {
+    let base = row.and_then(|row| row.member.base.as_ref()).map(|base| &base.place);
+    [row.and_then(Row::source_place), row.and_then(Row::target_place), base].map(|place| place.and_then(|place| place.parent))
 }
 
 fn is_folder(member: &Member) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Key, World};
 use crate::engine::reconcile::{Step, Waits};
 use crate::engine::{Activity, Target};
-use crate::model::{NodeId, NodeState, Place, Reason};
+use crate::model::{ContentRef, Name, NodeId, NodeState, Place, Reason};
 
 impl World {
     /// Checks a world at rest.
@@ -24,20 +24,21 @@ impl World {
             }
             self.check_reason(node);
         }
+        self.check_all_planned();
         for key in self.disk.items.keys() {
             assert!(self.agent.by_key(*key).is_some(), "nobody knows {:#?}", self.disk.items[key]);
         }
         for (node, doc) in &self.cloud.docs {
             if self.cloud.is_member(*node) {
                 assert!(self.agent.rows.contains_key(node), "nobody knows {doc:#?}");
-                let is_ours = doc.state.place.name.as_str().ends_with(".moving");
+                let is_ours = super::people::is_ours(&doc.state.place.name);
                 assert!(!is_ours || self.is_explained(*node), "it has a name of our own: {doc:#?}");
             }
         }
     }
 
     /// Whether a member's state says why its sides differ, or it waits for one that does.
-    fn is_explained(&self, node: NodeId) -> bool {
+    pub(in super::super) fn is_explained(&self, node: NodeId) -> bool {
         let (mut at, mut seen) = (node, BTreeSet::new());
         while seen.insert(at) {
             match self.agent.rows.get(&at) {
@@ -65,7 +66,9 @@ impl World {
             },
             Some(Reason::DeletedOnCloud | Reason::TargetNoLongerExists) => here && !there,
             Some(Reason::TargetFolderMissing) => here,
-            Some(Reason::SourceAccessDenied) => row.key.is_some_and(|key| self.disk.items[&key].problem.is_some()),
+            Some(reason @ (Reason::SourceAccessDenied | Reason::NameNotAllowed | Reason::SourceUnknown)) => {
+                row.key.is_some_and(|key| self.disk.items[&key].problem == Some(reason))
+            }
             Some(_) => false,
         };
         assert!(is_so, "what it says is not so: {row:#?}");
@@ -90,7 +93,7 @@ impl World {
     }
 
     /// Checks that planning everything finds nothing that planning from the dirty nodes left undone, unless it was refused before.
-    pub(in super::super) fn check_all_planned(&self) {
+    fn check_all_planned(&self) {
         for row in self.agent.rows.values().filter(|row| !row.retry) {
             match self.next_step(row.member.node) {
                 Some(Step::Rest) => assert_eq!(row.waits, None, "a hold is over, and nobody noticed: {row:#?}"),
@@ -102,6 +105,11 @@ impl World {
                 step => panic!("left undone: {step:#?} for {row:#?}"),
             }
         }
+    }
+
+    /// What people see of the disk.
+    pub(in super::super) fn shape(&self) -> Vec<(Key, Option<Key>, Name, Option<ContentRef>, bool)> {
+        self.disk.items.iter().map(|(key, item)| (*key, item.parent, item.name.clone(), item.content, item.aside)).collect()
     }
 
     /// All items by their paths.
