@@ -192,9 +192,7 @@ fn explain(row: &mut MemberRow, operation: &Operation, refusal: &Refusal) {
         Refusal::NameTaken { .. } => clash(row, operation),
         // The folder that it goes into is not there yet: what keeps that one away is what keeps this one.
         Refusal::Missing => row.waits = Some(new_folder(operation).map_or(Waits::Itself, Waits::Node)),
-        Refusal::Stale | Refusal::NotEmpty | Refusal::IdInUse | Refusal::ContentMissing => {
-            row.waits = Some(Waits::Itself)
-        }
+        Refusal::Stale | Refusal::NotEmpty | Refusal::IdInUse | Refusal::ContentMissing => row.waits = Some(Waits::Itself),
     }
 }
 

@@ -100,6 +100,9 @@ pub fn save(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, af
         mark_dirty(tx, set, node)?;
         wake(tx, set, &Waits::Node(node))?;
         wake_children(tx, set, before, after)?;
+    } else if before.map(|row| &row.waits) != after.map(|row| &row.waits) {
+        // What keeps it away, which may lie far off, keeps those away who wait for it.
+        wake(tx, set, &Waits::Node(node))?;
     }
     save_wait(tx, set, node, before, after)?;
     save_status(tx, set, node, before, after)?;

@@ -78,7 +78,7 @@ pub(super) fn gone_at_target<V: TreeView>(view: &V, member: &Member, source: &So
 /// The target has it, the source does not.
 pub(super) fn only_target<V: TreeView>(view: &V, member: &Member, target: &TargetNode) -> Result<Step, V::Error> {
     let Some(base) = &member.base else { return create_at_source(view, member, &target.state) };
-    if target.state != *base || facets::place_is_locked(view, member)? {
+    if target.state != *base || facets::target_decides(view, member)? {
         return create_at_source(view, member, &target.state);
     }
     delete_at_target(view, member, base)

@@ -15,6 +15,9 @@ const CIRCLE_MAX: usize = 64;
 /// Folders are not nested deeper than this; a walk up that goes on is a fault in the trees and ends.
 const DEPTH_MAX: usize = 4_096;
 
+/// Ends the name of what stands aside at the target; it begins with the node.
+const ASIDE: &str = ".moving";
+
 /// A tree in which something takes place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
@@ -87,14 +90,12 @@ pub(super) fn is_wanted_from_within<V: TreeView>(view: &V, folder: NodeId, place
     }
 }
 
-/// What a node does whose new folder still lies beneath it: wait for whoever on the way is to get out, or step aside for it.
+/// What a node does whose new folder still lies beneath it: wait for whoever on the way is to get out, or step aside for it. On the other side
+/// that folder does not lie beneath it, so somebody on the way is in another folder there.
 pub(super) fn wait_for_exit<V: TreeView>(view: &V, side: Side, node: NodeId, path: &[Member]) -> Result<Step, V::Error> {
-    for step in path {
-        if wanted(view, step, side)?.is_some() {
-            return wait_or_step_aside(view, side, node, step.node);
-        }
-    }
-    wait_or_step_aside(view, side, node, path.first().map_or(node, |step| step.node))
+    let parent = |step: &Member, side| current(step, side).map(|place| place.parent);
+    let leaves = path.iter().find(|step| parent(step, Side::Source) != parent(step, Side::Target));
+    wait_or_step_aside(view, side, node, leaves.or(path.first()).map_or(node, |step| step.node))
 }
 
 /// The nodes from `folder` up to just below `node`, if it lies beneath it.
@@ -199,7 +200,7 @@ fn intent<V: TreeView>(view: &V, member: &Member, side: Side) -> Result<Intent, 
     Ok(match (&member.source, &member.target, side) {
         (Source::Present(source), Target::Present(target), _) => {
             let (here, there) = (&source.state.place, &target.state.place);
-            let wanted = facets::merge_places(Some(&base.place), here, there, facets::place_is_locked(view, member)?);
+            let wanted = facets::merged_place(view, member, here, there)?;
             match side {
                 Side::Source if wanted != *here => Intent::Move(wanted),
                 Side::Target if wanted == *here && here != there => Intent::Move(wanted),
@@ -216,11 +217,16 @@ fn intent<V: TreeView>(view: &V, member: &Member, side: Side) -> Result<Intent, 
     })
 }
 
+/// Whether a name at the target is the one that a node has while it stands aside there.
+pub(super) fn is_aside(node: NodeId, name: &Name) -> bool {
+    name.as_str().strip_suffix(ASIDE).is_some_and(|id| id == node.to_string())
+}
+
 /// Opens a circle at the target: the node takes a name of its own for a moment. Base follows, so the wanted name is pushed next.
 fn aside_at_target<V: TreeView>(view: &V, node: NodeId) -> Result<Step, V::Error> {
     let member = view.member(node)?;
     let Some(target) = member.as_ref().and_then(Member::target_node) else { return Ok(Hold::turn(Waits::Itself)) };
-    let Ok(name) = Name::new(format!("{node}.moving")) else { return Ok(Hold::turn(Waits::Itself)) };
+    let Ok(name) = Name::new(format!("{node}{ASIDE}")) else { return Ok(Hold::turn(Waits::Itself)) };
     let place = Place { parent: target.state.place.parent, name };
     Ok(Step::Push(Push::Update { content: None, place: Some((place, target.revisions.place)), properties: Vec::new() }))
 }

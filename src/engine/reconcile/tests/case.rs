@@ -137,7 +137,12 @@ fn kind(chance: &mut Chance) -> Kind {
 }
 
 fn seed(chance: &mut Chance) -> Seed {
-    Seed { folder: number(chance, 4), name: number(chance, 7), kind: kind(chance) }
+    Seed { folder: number(chance, 4), name: name(chance), kind: kind(chance) }
+}
+
+/// Rarely one of those whose folding takes long.
+fn name(chance: &mut Chance) -> u8 {
+    if chance.below(8) == 0 { 5 + number(chance, 2) } else { number(chance, 5) }
 }
 
 fn number(chance: &mut Chance, end: usize) -> u8 {
@@ -157,7 +162,7 @@ fn deed(chance: &mut Chance, plot: Plot) -> Deed {
 fn act(chance: &mut Chance) -> Act {
     let node = number(chance, 9);
     match chance.below(34) {
-        0..=3 => Act::Make { folder: number(chance, 5), name: number(chance, 7), kind: kind(chance), content: number(chance, 6) },
+        0..=3 => Act::Make { folder: number(chance, 5), name: name(chance), kind: kind(chance), content: number(chance, 6) },
         4..=5 => Act::Edit(node, number(chance, 6)),
         6 => Act::Save(node, number(chance, 6)),
         7..=8 => Act::Describe(node, chance.below(2) == 0, Some(number(chance, 3)).filter(|value| *value < 2)),
@@ -166,10 +171,10 @@ fn act(chance: &mut Chance) -> Act {
         14 => Act::Again(node),
         15 => Act::MoveOver(node, number(chance, 9)),
         16 => Act::MoveOut(node),
-        17..=18 => Act::ComeBack(node, number(chance, 7)),
+        17..=18 => Act::ComeBack(node, name(chance)),
         19 => Act::Trouble(node, number(chance, 3)),
         20 => Act::Request,
-        21 => Act::Arrive { folder: number(chance, 5), name: number(chance, 7), kind: kind(chance) },
+        21 => Act::Arrive { folder: number(chance, 5), name: name(chance), kind: kind(chance) },
         22 => Act::Gap(chance.below(2) == 0),
         _ => a_move(chance),
     }
@@ -178,9 +183,9 @@ fn act(chance: &mut Chance) -> Act {
 fn a_move(chance: &mut Chance) -> Act {
     let node = number(chance, 9);
     match chance.below(12) {
-        0..=2 => Act::Rename(node, number(chance, 7)),
+        0..=2 => Act::Rename(node, name(chance)),
         3..=5 => Act::Move(node, number(chance, 5)),
-        6..=7 => Act::MoveAs(node, number(chance, 5), number(chance, 7)),
+        6..=7 => Act::MoveAs(node, number(chance, 5), name(chance)),
         8..=9 => Act::Swap(node, number(chance, 9)),
         10 => Act::Rotate(node, number(chance, 9), number(chance, 9)),
         _ => Act::Invert(node),

@@ -15,6 +15,9 @@ pub(super) fn check(case: &Case, before: &World, after: &World) {
     if before.agent.rows.values().any(|row| is_in_trouble(&row.member)) {
         return;
     }
+    if case.is_racy() && case.is_slow {
+        return;
+    }
     for (node, row) in &before.agent.rows {
         if let Some(base) = &row.member.base
             && before.cloud.docs[node].state.place.parent.is_none_or(|parent| before.cloud.docs.contains_key(&parent))
@@ -49,7 +52,7 @@ enum Ending {
 
 impl Ending {
     /// Returns nothing where the order decides: an edit in the cloud that is not seen before its node is released is released as well, and one
-    /// that gets past the lock may be taken back before its node is seen to be deleted.
+    /// that gets past the lock, or loses to one in the cloud, may be taken back before its node is seen to be deleted.
     fn new(case: &Case, world: &World, member: &Member, base: &NodeState) -> Option<Self> {
         let (options, node) = (case.options, member.node);
         let here = member.source_node();
@@ -67,6 +70,7 @@ impl Ending {
             (None, Some(there)) => Self::Both(there.clone(), None),
             (Some(_), None) if !is_edited && options.delete_source && departure(world, node) == Some(Departure::Deleted) => Self::Gone,
             (Some(_), None) if options.lock_source && is_edited => return None,
+            (Some(_), None) if world.is_slow && is_edited && world.cloud.docs[&node].state != *base => return None,
             (Some(here), None) => Self::Here(here.state.clone()),
             (Some(here), Some(there)) => {
                 let is_theirs = options.lock_source || there.content != base.content;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use super::disk::Key;
+use super::folds_to;
 use crate::engine::reconcile::Waits;
 use crate::engine::{Member, Source, Target, TreeView, Unsettled};
 use crate::model::{FoldedName, Kind, NodeId, Place, Reason, Sequence, SetOptions};
@@ -63,14 +64,20 @@ impl Agent {
 
     /// Changes a member, makes it if there is none, and marks as dirty whoever that concerns.
     pub(in super::super) fn change(&mut self, node: NodeId, change: impl FnOnce(&mut Row)) {
-        let mut row = self.rows.get(&node).cloned().unwrap_or_else(|| Row::new(node));
-        change(&mut row);
-        self.save(node, Some(row));
+        let before = self.rows.remove(&node);
+        let mut after = before.clone().unwrap_or_else(|| Row::new(node));
+        change(&mut after);
+        self.replace(node, before, Some(after));
     }
 
     pub(in super::super) fn save(&mut self, node: NodeId, after: Option<Row>) {
-        let before = self.rows.get(&node).cloned();
+        let before = self.rows.remove(&node);
+        self.replace(node, before, after);
+    }
+
+    fn replace(&mut self, node: NodeId, before: Option<Row>, after: Option<Row>) {
         if before == after {
+            self.rows.extend(after.map(|row| (node, row)));
             return;
         }
         for places in [Row::source_place, Row::target_place] {
@@ -85,13 +92,14 @@ impl Agent {
             self.dirty.insert(node);
             self.wake(&Waits::Node(node));
             self.wake_children(node, before.as_ref(), after.as_ref());
+        } else if before.as_ref().map(|row| &row.waits) != after.as_ref().map(|row| &row.waits) {
+            self.wake(&Waits::Node(node));
         }
         self.wake_left_folders(before.as_ref(), after.as_ref());
         match after {
             Some(row) => drop(self.rows.insert(node, row)),
             None => {
                 self.dirty.remove(&node);
-                self.rows.remove(&node);
             }
         }
     }
@@ -194,14 +202,14 @@ impl TreeView for Agent {
     }
 
     fn source_holders(&self, parent: Option<NodeId>, name: &FoldedName) -> Result<Vec<NodeId>, Infallible> {
-        let holds = |row: &&Row| row.source_place().is_some_and(|place| place.parent == parent && place.name.folded() == *name);
+        let holds = |row: &&Row| row.source_place().is_some_and(|place| place.parent == parent && folds_to(&place.name, name));
         let mut holders: Vec<_> = self.rows.values().filter(holds).collect();
         holders.sort_by_key(|row| (row.source_place().map(|place| place.name.clone()), row.member.node));
         Ok(holders.into_iter().map(|row| row.member.node).collect())
     }
 
     fn target_holder(&self, parent: Option<NodeId>, name: &FoldedName) -> Result<Option<NodeId>, Infallible> {
-        let holds = |row: &&Row| row.target_place().is_some_and(|place| place.parent == parent && place.name.folded() == *name);
+        let holds = |row: &&Row| row.target_place().is_some_and(|place| place.parent == parent && folds_to(&place.name, name));
         Ok(self.rows.values().find(holds).map(|row| row.member.node))
     }
 

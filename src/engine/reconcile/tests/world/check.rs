@@ -1,11 +1,11 @@
 //! What holds whenever nothing is left to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Key, World};
 use crate::engine::reconcile::{Step, Waits};
 use crate::engine::{Activity, Target};
-use crate::model::{ContentRef, Name, NodeId, NodeState, Place, Reason};
+use crate::model::{ContentRef, Name, NodeId, NodeState, Place, Properties, Reason};
 
 impl World {
     /// Checks a world at rest.
@@ -113,13 +113,14 @@ impl World {
     }
 
     /// All items by their paths.
-    pub(in super::super) fn paths(&self) -> BTreeSet<(String, String)> {
+    pub(in super::super) fn paths(&self) -> BTreeMap<Vec<&Name>, (Option<ContentRef>, &Properties)> {
         let items = self.disk.items.values().map(|item| {
-            let (mut path, mut at) = (item.name.to_string(), item.parent);
+            let (mut path, mut at) = (vec![&item.name], item.parent);
             while let Some(folder) = at.map(|key| &self.disk.items[&key]) {
-                (path, at) = (format!("{}/{path}", folder.name), folder.parent);
+                path.push(&folder.name);
+                at = folder.parent;
             }
-            (path, format!("{:?} {:?}", item.content, item.properties))
+            (path, (item.content, &item.properties))
         });
         items.collect()
     }
@@ -128,7 +129,8 @@ impl World {
         self.agent.rows.values().filter_map(|row| row.reason).map(Reason::code).collect()
     }
 
-    /// A person takes away the cause of each clash, by renaming who holds the name, or else who wants it; returns whether there was any.
+    /// A person takes away the cause of each clash, by renaming who holds the name, or else who wants it, in the cloud if the source is locked;
+    /// returns whether there was any.
     pub(in super::super) fn free_names(&mut self, attempt: usize) -> bool {
         let clashing: Vec<_> = self.agent.rows.values().filter(|row| row.reason == Some(Reason::NameClash)).cloned().collect();
         for (number, row) in clashing.iter().enumerate() {
@@ -137,11 +139,14 @@ impl World {
                 Some(Waits::Node(holder)) => &self.agent.rows[holder].clone(),
                 _ => row,
             };
-            match (renamed.key, &renamed.member.target) {
+            if let Some(item) = renamed.key.and_then(|key| self.disk.items.get_mut(&key)) {
+                item.problem = None;
+            }
+            let is_theirs = self.cloud.options.lock_source && self.cloud.is_member(renamed.member.node);
+            match (renamed.key.filter(|_| !is_theirs), &renamed.member.target) {
                 (Some(key), _) => {
                     let parent = self.disk.items[&key].parent;
                     self.disk.rename(key, parent, &fresh).unwrap();
-                    self.disk.items.entry(key).and_modify(|item| item.problem = None);
                 }
                 (None, Target::Present(target)) => {
                     let place = Place { parent: target.state.place.parent, name: fresh };

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::folds_to;
 use crate::model::{
     Change, ContentRef, Departure, FoldedName, Kind, Name, NodeId, NodeState, Place, PropertyChange, Push, Reason, Refusal, Revisions,
     Sequence, SetOptions, TargetNode,
@@ -87,7 +88,7 @@ impl Cloud {
     }
 
     pub(in super::super) fn holder(&self, parent: Option<NodeId>, name: &FoldedName, own: NodeId) -> Option<NodeId> {
-        let holds = |doc: &Doc| doc.state.place.parent == parent && !doc.trashed && !doc.outside && doc.state.place.name.folded() == *name;
+        let holds = |doc: &Doc| doc.state.place.parent == parent && !doc.trashed && !doc.outside && folds_to(&doc.state.place.name, name);
         self.docs.iter().find(|(node, doc)| **node != own && holds(doc)).map(|(node, _)| *node)
     }
 

@@ -68,6 +68,9 @@ impl World {
     }
 
     fn see(&mut self, node: NodeId, key: Key) {
+        if self.is_seen(node, key) {
+            return;
+        }
         let (place, item) = (self.place(key), self.disk.items[&key].clone());
         let state = NodeState { kind: item.kind, place, content: item.content, properties: item.properties };
         let problem = item.problem.map(|reason| (reason, String::new()));
@@ -80,6 +83,19 @@ impl World {
             row.member.aside = item.aside;
             row.member.source = Source::Present(SourceNode { state, properties_known: item.properties_known, problem });
         });
+    }
+
+    /// Whether an item is just as it was seen before.
+    fn is_seen(&self, node: NodeId, key: Key) -> bool {
+        let item = &self.disk.items[&key];
+        let Some((row, source)) = self.agent.rows.get(&node).and_then(|row| row.member.source_node().map(|source| (row, source))) else {
+            return false;
+        };
+        let parent = item.parent.and_then(|folder| self.agent.by_key(folder));
+        let problem = source.problem.as_ref().map(|(reason, _)| *reason);
+        (row.key, row.member.aside, source.properties_known, problem) == (Some(key), item.aside, item.properties_known, item.problem)
+            && (source.state.place.parent, &source.state.place.name) == (parent, &item.name)
+            && (source.state.content, &source.state.properties) == (item.content, &item.properties)
     }
 
     /// Reads the journal to its end.

@@ -19,7 +19,7 @@ pub(super) use disk::{Disk, Item, Key};
 pub(super) use people::{Act, Deed, Side};
 
 use super::facts;
-use crate::model::{ContentRef, Kind, NodeId, NodeState, SetOptions};
+use crate::model::{ContentRef, FoldedName, Kind, Name, NodeId, NodeState, SetOptions};
 
 /// Everything there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,13 @@ pub(super) struct Seed {
 /// Names that people use. Some fold to the same: by case, or by how an accent is written.
 const NAMES: [&str; 7] = ["a", "b", "c", "A", "d", "\u{e9}", "e\u{301}"];
 
-pub(super) fn name_of(number: u8) -> crate::model::Name {
+/// Whether a name folds to another one. What is plain is compared without folding it, which takes longer than all the rest.
+fn folds_to(name: &Name, folded: &FoldedName) -> bool {
+    let text = folded.as_str();
+    if name.as_str().is_ascii() { name.as_str().eq_ignore_ascii_case(text) } else { !text.is_ascii() && name.folded() == *folded }
+}
+
+pub(super) fn name_of(number: u8) -> Name {
     facts::name(NAMES[usize::from(number) % NAMES.len()])
 }
 
@@ -127,11 +133,16 @@ impl World {
         }
     }
 
-    /// Every content that a person can still get at.
-    pub(super) fn reachable(&self) -> BTreeSet<[u8; 32]> {
-        let on_disk = self.disk.items.values().filter_map(|item| item.content).map(|content| *content.root.as_bytes());
-        let in_cloud = self.cloud.docs.values().flat_map(|doc| doc.versions.iter().copied());
-        self.kept.iter().copied().chain(on_disk).chain(in_cloud).collect()
+    /// Every content of the disk: the only place from which any can vanish, for nothing else forgets.
+    fn on_disk(&self) -> Vec<[u8; 32]> {
+        self.disk.items.values().filter_map(|item| item.content).map(|content| *content.root.as_bytes()).collect()
+    }
+
+    /// Whether a person can still get at a content.
+    fn is_reachable(&self, content: &[u8; 32]) -> bool {
+        self.kept.contains(content)
+            || self.on_disk().contains(content)
+            || self.cloud.docs.values().any(|doc| doc.versions.contains(content))
     }
 
     /// Ids grow, but not in the order of names: who has the least is up to chance.

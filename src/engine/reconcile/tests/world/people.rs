@@ -1,7 +1,7 @@
 //! What people do, on either side.
 
-use super::cloud::Edit;
 use super::agent::Gap;
+use super::cloud::Edit;
 use super::cloud::NEXT_DOOR;
 use super::{Key, World, facts, item, name_of};
 use crate::engine::Target;
@@ -276,7 +276,7 @@ impl World {
     /// Members, in the order in which they were made.
     fn nodes(&self) -> Vec<NodeId> {
         let mut nodes: Vec<_> = self.cloud.docs.keys().copied().filter(|node| self.cloud.is_member(*node)).collect();
-        nodes.sort_by_key(|node| node.as_bytes()[8..].to_vec());
+        nodes.sort_by_key(|node| node.as_bytes().last_chunk::<8>().copied());
         nodes
     }
 
