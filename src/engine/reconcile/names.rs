@@ -34,7 +34,7 @@ enum Obstacle {
     Staying(Member),
 }
 
-/// Where a node on one side will be once both agree, as far as can be told from the node alone.
+/// Where a node on one side will be once both agree, whoever else may want that place.
 enum Intent {
     Stay,
     Move(Place),
@@ -164,7 +164,7 @@ fn is_waited_for_in_a_circle<V: TreeView>(view: &V, side: Side, node: NodeId, ot
     Ok(false)
 }
 
-/// The place that a member is to have on one side and does not have yet, as far as can be told from the member alone.
+/// The place that a member is to have on one side and does not have yet, whoever else may want it.
 fn wanted<V: TreeView>(view: &V, member: &Member, side: Side) -> Result<Option<Place>, V::Error> {
     Ok(match (&member.source, &member.target, side) {
         _ if member.activity != Activity::Idle => None,
