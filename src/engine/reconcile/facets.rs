@@ -166,13 +166,29 @@ pub(super) fn target_decides<V: TreeView>(view: &V, member: &Member) -> Result<b
     }
 }
 
+/// Whether the move here is lost: the folder that it goes into lies beneath the node there, and was moved there by the cloud, or does not get
+/// out because the moves here that would take it out are lost themselves. Each looks only at what lies deeper, so this ends.
 fn is_moved_into_itself<V: TreeView>(view: &V, member: &Member) -> Result<bool, V::Error> {
     let parent = |state: &NodeState| state.place.parent;
     let moved_there = |step: &Member| step.target_node().map(|target| parent(&target.state)) != step.base.as_ref().map(parent);
     match member.source_node().and_then(|source| parent(&source.state)) {
         Some(folder) if !moved_there(member) => {
-            let path = names::path_to(view, folder, member.node, names::Side::Target)?;
-            Ok(path.is_some_and(|path| path.iter().any(moved_there)))
+            let Some(path) = names::path_to(view, folder, member.node, names::Side::Target)? else { return Ok(false) };
+            if path.iter().any(moved_there) {
+                return Ok(true);
+            }
+            let mut is_lost = false;
+            for step in &path {
+                let here = step.source_node().map(|source| parent(&source.state));
+                let there = step.target_node().map(|target| parent(&target.state));
+                if here != there {
+                    is_lost = here.is_some() && is_moved_into_itself(view, step)?;
+                    if !is_lost {
+                        break;
+                    }
+                }
+            }
+            Ok(is_lost)
         }
         _ => Ok(false),
     }

@@ -168,4 +168,6 @@ fn edge_m13_two_folders_are_moved_into_what_lies_deep_in_the_other() {
     check(&[dir(0, 0), file(1, 0), dir(0, 1)], &deeds, |_| false);
     let deeds = [there(Act::Move(2, 2)), here(Act::MoveAs(3, 1, 0)), here(Act::Rename(2, 0))];
     check(&[file(0, 1), dir(0, 2), dir(0, 0)], &deeds, |_| false);
+    let deeds = [here(Act::Swap(1, 4)), there(Act::Move(3, 2)), here(Act::Invert(2))];
+    check(&[dir(0, 0), dir(1, 1), dir(0, 1), file(3, 0)], &deeds, |_| false);
 }

@@ -107,6 +107,23 @@ impl World {
         }
     }
 
+    /// Whether the moves of both sides together would put something into itself.
+    pub(in super::super) fn has_a_ring(&self) -> bool {
+        let parent = |node: &NodeId| {
+            let member = &self.agent.rows.get(node)?.member;
+            let (base, there) = (member.base.as_ref(), member.target_node().map(|target| target.state.place.parent));
+            let here = member.source_node().map(|source| source.state.place.parent);
+            if there != base.map(|base| base.place.parent) { there.or(here) } else { here.or(there) }.flatten()
+        };
+        self.agent.rows.keys().any(|node| {
+            let (mut at, mut steps) = (parent(node), 0);
+            while let Some(above) = at.filter(|_| steps <= self.agent.rows.len()) {
+                (at, steps) = (parent(&above), steps + 1);
+            }
+            at.is_some()
+        })
+    }
+
     /// What people see of the disk.
     pub(in super::super) fn shape(&self) -> Vec<(Key, Option<Key>, Name, Option<ContentRef>, bool)> {
         self.disk.items.iter().map(|(key, item)| (*key, item.parent, item.name.clone(), item.content, item.aside)).collect()
