@@ -208,9 +208,9 @@ fn explain(row: &mut MemberRow, operation: &Operation, refusal: &Refusal) {
         // A pairing is offered for a name that is taken: what has it is not equal.
         Refusal::Stale if matches!(operation.push, Push::Pair { .. }) => clash(row, operation),
         Refusal::NameTaken { .. } => clash(row, operation),
-        Refusal::Stale | Refusal::Missing | Refusal::NotEmpty | Refusal::IdInUse | Refusal::ContentMissing => {
-            row.waits = Some(Waits::Itself)
-        }
+        // The folder that it goes into is not there yet: what keeps that one away is what keeps this one.
+        Refusal::Missing => row.waits = Some(new_folder(operation).map_or(Waits::Itself, Waits::Node)),
+        Refusal::Stale | Refusal::NotEmpty | Refusal::IdInUse | Refusal::ContentMissing => row.waits = Some(Waits::Itself),
     }
 }
 
@@ -218,6 +218,15 @@ fn clash(row: &mut MemberRow, operation: &Operation) {
     if let Some(place) = wanted_place(row, operation) {
         row.waits = Some(Waits::Name(place.parent, place.name.folded()));
         status::fail(row, Reason::NameClash, format!("The name {:?} is taken in the cloud.", place.name));
+    }
+}
+
+/// The folder that an operation puts a node into.
+fn new_folder(operation: &Operation) -> Option<NodeId> {
+    match &operation.push {
+        Push::Create(state) => state.place.parent,
+        Push::Update { place: Some((place, _)), .. } => place.parent,
+        _ => None,
     }
 }
 

@@ -102,6 +102,9 @@ pub fn save(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, af
         mark_dirty(tx, set, node)?;
         wake(tx, set, &Waits::Node(node))?;
         wake_children(tx, set, before, after)?;
+    } else if before.map(|row| &row.waits) != after.map(|row| &row.waits) {
+        // What keeps it away, which may lie far off, keeps those away who wait for it.
+        wake(tx, set, &Waits::Node(node))?;
     }
     save_wait(tx, set, node, before, after)?;
     save_status(tx, set, node, before, after)?;
@@ -115,26 +118,28 @@ pub fn save(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, af
     }
 }
 
-/// A folder that is gone is removed, or forgotten, only after what was in it has left.
+/// A folder that is gone is removed, or forgotten, only after what was in it has left: at the source for the one, on both sides for the other.
 fn wake_left_folders(
     tx: &mut Transaction<'_>,
     set: SetId,
     before: Option<&MemberRow>,
     after: Option<&MemberRow>,
 ) -> Result<(), StoreError> {
-    for folder in folders(before).difference(&folders(after)) {
-        if tx.exists::<Members>(&(set, *folder))? {
-            mark_dirty(tx, set, *folder)?;
+    for (left, now) in folders(before).into_iter().zip(folders(after)) {
+        if let Some(folder) = left.filter(|folder| Some(*folder) != now)
+            && tx.exists::<Members>(&(set, folder))?
+        {
+            mark_dirty(tx, set, folder)?;
         }
     }
     Ok(())
 }
 
-/// The folders that a member is in, in any of the three trees.
-fn folders(row: Option<&MemberRow>) -> BTreeSet<NodeId> {
-    let Some(member) = row.map(|row| &row.member) else { return BTreeSet::new() };
-    let states = [member.source_node().map(|source| &source.state), member.target_node().map(|target| &target.state), member.base.as_ref()];
-    states.into_iter().flatten().filter_map(|state| state.place.parent).collect()
+/// The folder that a member is in, in each of the three trees.
+fn folders(row: Option<&MemberRow>) -> [Option<NodeId>; 3] {
+    let base = row.and_then(|row| row.member.base.as_ref()).map(|base| base.place.parent);
+    [row.and_then(MemberRow::source_name).map(|(parent, _)| parent), row.and_then(MemberRow::target_name).map(|(parent, _)| parent), base]
+        .map(Option::flatten)
 }
 
 /// Marks a member to be planned.

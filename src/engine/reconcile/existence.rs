@@ -24,7 +24,9 @@ pub(super) fn target_folder_missing<V: TreeView>(view: &V, parent: Option<NodeId
     let Some(parent) = parent else { return Ok(None) };
     let Some(folder) = view.member(parent)? else { return Ok(Some(Hold::turn(Waits::Node(parent)))) };
     Ok(match folder.target {
-        Target::Present(_) => None,
+        Target::Present(_) if names::is_there(view, &folder, names::Side::Target)? => None,
+        // It comes from another set, and this one is not told yet.
+        Target::Present(_) => Some(Hold::turn(Waits::Node(parent))),
         // The stream keeps the order: a child may follow the push that makes its folder.
         Target::Never if folder.activity == Activity::Creating => None,
         Target::Never => Some(Hold::turn(Waits::Node(parent))),
@@ -76,7 +78,7 @@ pub(super) fn gone_at_target<V: TreeView>(view: &V, member: &Member, source: &So
 /// The target has it, the source does not.
 pub(super) fn only_target<V: TreeView>(view: &V, member: &Member, target: &TargetNode) -> Result<Step, V::Error> {
     let Some(base) = &member.base else { return create_at_source(view, member, &target.state) };
-    if view.options().lock_source || target.state != *base {
+    if target.state != *base || facets::target_decides(view, member)? {
         return create_at_source(view, member, &target.state);
     }
     delete_at_target(view, member, base)

@@ -37,7 +37,7 @@ pub fn source_changed(base: &NodeState, source: &SourceNode) -> bool {
 
 /// Merges the facets of a node that is on both sides.
 pub(super) fn merge<V: TreeView>(view: &V, member: &Member, source: &SourceNode, target: &TargetNode) -> Result<Step, V::Error> {
-    let merged = Merge::new(member.base.as_ref(), source, target, view.options().lock_source);
+    let merged = Merge::new(view, member, source, target)?;
     if let Some(step) = merged.apply(view, member, source)? {
         return Ok(step);
     }
@@ -60,17 +60,18 @@ struct Merge {
 }
 
 impl Merge {
-    fn new(base: Option<&NodeState>, source: &SourceNode, target: &TargetNode, locked: bool) -> Self {
-        let (from, to) = (&source.state, &target.state);
+    fn new<V: TreeView>(view: &V, member: &Member, source: &SourceNode, target: &TargetNode) -> Result<Self, V::Error> {
+        let (base, from, to) = (member.base.as_ref(), &source.state, &target.state);
+        let locked = view.options().lock_source;
         let mut merge = Self {
             content: compare(base.map(|base| &base.content), &from.content, &to.content, locked),
-            place: compare(base.map(|base| &base.place), &from.place, &to.place, locked),
-            merged_place: if locked { to.place.clone() } else { merge_places(base.map(|base| &base.place), &from.place, &to.place) },
+            place: compare(base.map(|base| &base.place), &from.place, &to.place, target_decides(view, member)?),
+            merged_place: merged_place(view, member, &from.place, &to.place)?,
             apply: Vec::new(),
             push: Vec::new(),
         };
         merge.properties(base.map(|base| &base.properties), source, &to.properties, locked);
-        merge
+        Ok(merge)
     }
 
     fn properties(&mut self, base: Option<&Properties>, source: &SourceNode, target: &Properties, locked: bool) {
@@ -153,8 +154,59 @@ fn property_change(property: Property, source: &SourceNode, target: &TargetNode)
     PropertyChange { property, value: source.state.properties.get(property).cloned(), base: target.revisions.property(property) }
 }
 
+/// Whether the target decides alone where a node is, and that it is: because the source is locked, or because the folder that it was moved
+/// into here was moved into it in the cloud.
+pub(super) fn target_decides<V: TreeView>(view: &V, member: &Member) -> Result<bool, V::Error> {
+    if !view.options().lock_source {
+        return is_moved_into_itself(view, member);
+    }
+    // What has just come from another set may be added to a set that is locked, and has its place there until this one is told.
+    match (member.base.as_ref().and_then(|base| base.place.parent), member.target_node().and_then(|target| target.state.place.parent)) {
+        (Some(base), Some(target)) if base == target => Ok(view.member(target)?.is_some()),
+        _ => Ok(true),
+    }
+}
+
+/// Whether the move here is lost: the folder that it goes into lies beneath the node there, and was moved there by the cloud, or does not get
+/// out because the moves here that would take it out are lost themselves. Each looks only at what lies deeper, so this ends.
+fn is_moved_into_itself<V: TreeView>(view: &V, member: &Member) -> Result<bool, V::Error> {
+    let parent = |state: &NodeState| state.place.parent;
+    let moved_there = |step: &Member| step.target_node().map(|target| parent(&target.state)) != step.base.as_ref().map(parent);
+    match member.source_node().and_then(|source| parent(&source.state)) {
+        Some(folder) if !moved_there(member) => {
+            let Some(path) = names::path_to(view, folder, member.node, names::Side::Target)? else { return Ok(false) };
+            if path.iter().any(moved_there) {
+                return Ok(true);
+            }
+            let mut is_lost = false;
+            for step in &path {
+                let here = step.source_node().map(|source| parent(&source.state));
+                let there = step.target_node().map(|target| parent(&target.state));
+                if here != there {
+                    is_lost = here.is_some() && is_moved_into_itself(view, step)?;
+                    if !is_lost {
+                        break;
+                    }
+                }
+            }
+            Ok(is_lost)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// The place that both sides are to have.
+pub(super) fn merged_place<V: TreeView>(view: &V, member: &Member, source: &Place, target: &Place) -> Result<Place, V::Error> {
+    if !target_decides(view, member)? {
+        return Ok(merge_places(member.base.as_ref().map(|base| &base.place), source, target));
+    }
+    // A name of our own is none that anybody chose.
+    let name = if names::is_aside(member.node, &target.name) { &source.name } else { &target.name };
+    Ok(Place { parent: target.parent, name: name.clone() })
+}
+
 /// Merges folder and name apart; where both sides changed the same one, the target's.
-pub(super) fn merge_places(base: Option<&Place>, source: &Place, target: &Place) -> Place {
+fn merge_places(base: Option<&Place>, source: &Place, target: &Place) -> Place {
     let Some(base) = base else { return target.clone() };
     Place {
         parent: if target.parent == base.parent { source.parent } else { target.parent },
@@ -188,20 +240,7 @@ fn place_at_target<V: TreeView>(view: &V, member: &Member, place: &Place) -> Res
     if let Some(parent) = place.parent
         && let Some(path) = names::path_to(view, parent, member.node, names::Side::Target)?
     {
-        return Ok(Err(into_itself(view, member, &path)?));
+        return Ok(Err(names::wait_for_exit(view, names::Side::Target, member.node, &path)?));
     }
     names::free_place(view, names::Side::Target, member.node, place)
-}
-
-/// The folder to move into lies, at the target, beneath the node itself. If the cloud moved it there, the cloud's move wins and this one is
-/// taken back; else the folder is on its way out and is waited for.
-fn into_itself<V: TreeView>(view: &V, member: &Member, path: &[Member]) -> Result<Step, V::Error> {
-    let moved_there = |step: &Member| step.target_node().map(|target| &target.state.place) != step.base.as_ref().map(|base| &base.place);
-    match member.target_node() {
-        Some(target) if path.iter().any(moved_there) => {
-            let place = Some(target.state.place.clone());
-            Ok(Step::Apply(Apply::Update { content: None, place, properties: Vec::new(), conflict: true }))
-        }
-        _ => names::wait_for_exit(view, names::Side::Target, member.node, path),
-    }
 }

@@ -33,14 +33,16 @@
 //! | changed | changed, to the same | record |
 //! | changed | changed | apply: the target wins; of content, the source's version is kept as a conflict |
 //!
-//! In a set that locks its source copies, a change at the source counts as a conflict that the target wins, and its content is kept.
-//! Of a place, folder and name are merged apart: a move here and a rename there both happen.
+//! In a set that locks its source copies, a change at the source counts as a conflict that the target wins, and its content is kept; but what
+//! comes into it from another set is pushed like what is new.
+//! Of a place, folder and name are merged apart: a move here and a rename there both happen. Two moves that together would put a folder into
+//! itself are a conflict of the whole place.
 
 mod existence;
 mod facets;
 mod names;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use facets::source_changed;
 

@@ -15,6 +15,9 @@ const CIRCLE_MAX: usize = 64;
 /// Folders are not nested deeper than this; a walk up that goes on is a fault in the trees and ends.
 const DEPTH_MAX: usize = 4_096;
 
+/// Ends the name of what stands aside at the target; it begins with the node.
+const ASIDE: &str = ".moving";
+
 /// A tree in which something takes place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
@@ -31,7 +34,7 @@ enum Obstacle {
     Staying(Member),
 }
 
-/// Where a node on one side will be once both agree, as far as can be told from the node alone.
+/// Where a node on one side will be once both agree, whoever else may want that place.
 enum Intent {
     Stay,
     Move(Place),
@@ -87,9 +90,11 @@ pub(super) fn is_wanted_from_within<V: TreeView>(view: &V, folder: NodeId, place
     }
 }
 
-/// What a node does whose new folder still lies beneath it: wait for whoever on the way is to get out, or step aside for it.
+/// What a node does whose new folder still lies beneath it: wait for whoever on the way is to get out, or step aside for it. On the other side
+/// that folder does not lie beneath it, so somebody on the way is in another folder there.
 pub(super) fn wait_for_exit<V: TreeView>(view: &V, side: Side, node: NodeId, path: &[Member]) -> Result<Step, V::Error> {
-    let leaves = path.iter().find(|step| wanted(view, step, side).is_some());
+    let parent = |step: &Member, side| current(step, side).map(|place| place.parent);
+    let leaves = path.iter().find(|step| parent(step, Side::Source) != parent(step, Side::Target));
     wait_or_step_aside(view, side, node, leaves.or(path.first()).map_or(node, |step| step.node))
 }
 
@@ -125,7 +130,7 @@ fn holder<V: TreeView>(view: &V, side: Side, place: &Place, node: NodeId) -> Res
 
 fn obstacle<V: TreeView>(view: &V, side: Side, node: NodeId, place: &Place) -> Result<Obstacle, V::Error> {
     let Some(first) = holder(view, side, place, node)? else { return Ok(Obstacle::Nothing) };
-    Ok(match intent(view, &first, side) {
+    Ok(match intent(view, &first, side)? {
         _ if first.activity != Activity::Idle => Obstacle::Leaving(first.node),
         Intent::Leave | Intent::Move(_) => Obstacle::Leaving(first.node),
         Intent::Stay => Obstacle::Staying(first),
@@ -140,9 +145,10 @@ fn is_waited_for_in_a_circle<V: TreeView>(view: &V, side: Side, node: NodeId, ot
             continue;
         }
         let Some(member) = view.member(at)? else { continue };
-        let Some(place) = wanted(view, &member, side) else { continue };
+        let Some(place) = wanted(view, &member, side)? else { continue };
         if let Some(parent) = place.parent {
-            let is_there = view.member(parent)?.is_some_and(|folder| current(&folder, side).is_some());
+            let folder = view.member(parent)?;
+            let is_there = folder.map_or(Ok(false), |folder| is_there(view, &folder, side))?;
             match path_to(view, parent, at, side)? {
                 Some(path) => stack.extend(path.iter().map(|step| step.node)),
                 None if is_there => {}
@@ -158,16 +164,24 @@ fn is_waited_for_in_a_circle<V: TreeView>(view: &V, side: Side, node: NodeId, ot
     Ok(false)
 }
 
-/// The place that a member is to have on one side and does not have yet, as far as can be told from the member alone.
-fn wanted<V: TreeView>(view: &V, member: &Member, side: Side) -> Option<Place> {
-    match (&member.source, &member.target, side) {
+/// The place that a member is to have on one side and does not have yet, whoever else may want it.
+fn wanted<V: TreeView>(view: &V, member: &Member, side: Side) -> Result<Option<Place>, V::Error> {
+    Ok(match (&member.source, &member.target, side) {
         _ if member.activity != Activity::Idle => None,
         (Source::Present(source), Target::Never, Side::Target) if source.problem.is_none() => Some(source.state.place.clone()),
         (Source::Absent, Target::Present(target), Side::Source) => Some(target.state.place.clone()),
-        _ => match intent(view, member, side) {
+        _ => match intent(view, member, side)? {
             Intent::Move(place) => Some(place),
             Intent::Stay | Intent::Leave => None,
         },
+    })
+}
+
+/// Whether something can be put into a folder on one side. At the target it may still be in another set.
+pub(super) fn is_there<V: TreeView>(view: &V, folder: &Member, side: Side) -> Result<bool, V::Error> {
+    match current(folder, side).map(|place| place.parent) {
+        Some(Some(parent)) if side == Side::Target => Ok(view.member(parent)?.is_some()),
+        place => Ok(place.is_some()),
     }
 }
 
@@ -178,16 +192,15 @@ fn current(member: &Member, side: Side) -> Option<&Place> {
     }
 }
 
-fn intent<V: TreeView>(view: &V, member: &Member, side: Side) -> Intent {
-    let Some(base) = &member.base else { return Intent::Stay };
+fn intent<V: TreeView>(view: &V, member: &Member, side: Side) -> Result<Intent, V::Error> {
+    let Some(base) = &member.base else { return Ok(Intent::Stay) };
     if member.source_node().is_some_and(|source| source.problem.is_some()) {
-        return Intent::Stay;
+        return Ok(Intent::Stay);
     }
-    match (&member.source, &member.target, side) {
+    Ok(match (&member.source, &member.target, side) {
         (Source::Present(source), Target::Present(target), _) => {
             let (here, there) = (&source.state.place, &target.state.place);
-            let is_locked = view.options().lock_source;
-            let wanted = if is_locked { there.clone() } else { facets::merge_places(Some(&base.place), here, there) };
+            let wanted = facets::merged_place(view, member, here, there)?;
             match side {
                 Side::Source if wanted != *here => Intent::Move(wanted),
                 Side::Target if wanted == *here && here != there => Intent::Move(wanted),
@@ -201,14 +214,19 @@ fn intent<V: TreeView>(view: &V, member: &Member, side: Side) -> Intent {
             Intent::Leave
         }
         _ => Intent::Stay,
-    }
+    })
+}
+
+/// Whether a name at the target is the one that a node has while it stands aside there.
+pub(super) fn is_aside(node: NodeId, name: &Name) -> bool {
+    name.as_str().strip_suffix(ASIDE).is_some_and(|id| id == node.to_string())
 }
 
 /// Opens a circle at the target: the node takes a name of its own for a moment. Base follows, so the wanted name is pushed next.
 fn aside_at_target<V: TreeView>(view: &V, node: NodeId) -> Result<Step, V::Error> {
     let member = view.member(node)?;
     let Some(target) = member.as_ref().and_then(Member::target_node) else { return Ok(Hold::turn(Waits::Itself)) };
-    let Ok(name) = Name::new(format!("{node}.moving")) else { return Ok(Hold::turn(Waits::Itself)) };
+    let Ok(name) = Name::new(format!("{node}{ASIDE}")) else { return Ok(Hold::turn(Waits::Itself)) };
     let place = Place { parent: target.state.place.parent, name };
     Ok(Step::Push(Push::Update { content: None, place: Some((place, target.revisions.place)), properties: Vec::new() }))
 }

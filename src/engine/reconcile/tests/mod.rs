@@ -3,13 +3,15 @@
 //! `table` holds the rows of the decision tables by name; `complete` shows that no combination lacks a row. `properties` runs the planner in a
 //! small `world` in which people do whatever they like on both sides; `found` keeps, as small as they could be made, the cases that broke it.
 //!
-//! The properties are tried on a few hundred cases each, always the same ones. `SKYBRIDGE_PLANNER_CASES=1000000 cargo test --release reconcile`
-//! tries that many others.
+//! A case is made from one number, so the number is all it takes to see it again. Here a few hundred are tried. The package in `tests/planner`
+//! compiles planner and tests once more, optimised, and tries as many as it is told to.
 
+mod case;
 mod complete;
 mod facts;
+mod fate;
 mod found;
-mod properties;
+pub(crate) mod properties;
 mod table;
 mod world;
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use super::disk::Key;
+use super::folds_to;
 use crate::engine::reconcile::Waits;
 use crate::engine::{Member, Source, Target, TreeView, Unsettled};
 use crate::model::{FoldedName, Kind, NodeId, Place, Reason, Sequence, SetOptions};
@@ -63,14 +64,20 @@ impl Agent {
 
     /// Changes a member, makes it if there is none, and marks as dirty whoever that concerns.
     pub(in super::super) fn change(&mut self, node: NodeId, change: impl FnOnce(&mut Row)) {
-        let mut row = self.rows.get(&node).cloned().unwrap_or_else(|| Row::new(node));
-        change(&mut row);
-        self.save(node, Some(row));
+        let before = self.rows.remove(&node);
+        let mut after = before.clone().unwrap_or_else(|| Row::new(node));
+        change(&mut after);
+        self.replace(node, before, Some(after));
     }
 
     pub(in super::super) fn save(&mut self, node: NodeId, after: Option<Row>) {
-        let before = self.rows.get(&node).cloned();
+        let before = self.rows.remove(&node);
+        self.replace(node, before, after);
+    }
+
+    fn replace(&mut self, node: NodeId, before: Option<Row>, after: Option<Row>) {
         if before == after {
+            self.rows.extend(after.map(|row| (node, row)));
             return;
         }
         for places in [Row::source_place, Row::target_place] {
@@ -85,14 +92,14 @@ impl Agent {
             self.dirty.insert(node);
             self.wake(&Waits::Node(node));
             self.wake_children(node, before.as_ref(), after.as_ref());
+        } else if before.as_ref().map(|row| &row.waits) != after.as_ref().map(|row| &row.waits) {
+            self.wake(&Waits::Node(node));
         }
-        self.wake_left_folder(before.as_ref(), after.as_ref());
+        self.wake_left_folders(before.as_ref(), after.as_ref());
         match after {
             Some(row) => drop(self.rows.insert(node, row)),
             None => {
                 self.dirty.remove(&node);
-                self.rows.remove(&node);
-                self.wake_parents(before.as_ref());
             }
         }
     }
@@ -102,13 +109,20 @@ impl Agent {
         self.dirty.extend(woken);
     }
 
+    /// Nothing can be planned for a while, or again.
+    pub(in super::super) fn unsettle(&mut self, gap: Option<Gap>) {
+        if self.unsettled != gap {
+            self.unsettled = gap;
+            self.wake(&Waits::Set);
+        }
+    }
+
     fn wake_children(&mut self, node: NodeId, before: Option<&Row>, after: Option<&Row>) {
         let is_folder = after.or(before).is_some_and(|row| is_folder(&row.member));
         let seen = |row: Option<&Row>| {
-            row.map(|row| {
-                let member = &row.member;
-                (member.source_node().is_some(), std::mem::discriminant(&member.target), member.shallow)
-            })
+            let member = row.map(|row| &row.member);
+            let target = member.map(|member| std::mem::discriminant(&member.target));
+            (member.is_some_and(|member| member.source_node().is_some()), target, member.is_some_and(|member| member.shallow))
         };
         if is_folder && seen(before) != seen(after) {
             let children = self.children(node, Row::source_place).chain(self.children(node, Row::target_place));
@@ -117,22 +131,10 @@ impl Agent {
         }
     }
 
-    /// A folder that is to be deleted at the source goes once the last child left it.
-    fn wake_left_folder(&mut self, before: Option<&Row>, after: Option<&Row>) {
-        let parent = |row: Option<&Row>| row.and_then(Row::source_place).and_then(|place| place.parent);
-        let left = parent(before).filter(|folder| Some(*folder) != parent(after));
-        self.dirty.extend(left.filter(|folder| self.rows.contains_key(folder)));
-    }
-
-    fn wake_parents(&mut self, removed: Option<&Row>) {
-        let Some(member) = removed.map(|row| &row.member) else { return };
-        let states =
-            [member.source_node().map(|source| &source.state), member.target_node().map(|target| &target.state), member.base.as_ref()];
-        for parent in states.into_iter().flatten().filter_map(|state| state.place.parent) {
-            if self.rows.contains_key(&parent) {
-                self.dirty.insert(parent);
-            }
-        }
+    /// A folder that is gone is removed, or forgotten, only after what was in it has left.
+    fn wake_left_folders(&mut self, before: Option<&Row>, after: Option<&Row>) {
+        let left = folders(before).into_iter().zip(folders(after)).filter(|(left, now)| left != now);
+        self.dirty.extend(left.filter_map(|(left, _)| left).filter(|folder| self.rows.contains_key(folder)));
     }
 
     fn children(&self, parent: NodeId, place: fn(&Row) -> Option<&Place>) -> impl Iterator<Item = NodeId> {
@@ -180,6 +182,12 @@ impl Agent {
     }
 }
 
+/// The folder that a member is in, in each of the three trees.
+fn folders(row: Option<&Row>) -> [Option<NodeId>; 3] {
+    let base = row.and_then(|row| row.member.base.as_ref()).map(|base| &base.place);
+    [row.and_then(Row::source_place), row.and_then(Row::target_place), base].map(|place| place.and_then(|place| place.parent))
+}
+
 fn is_folder(member: &Member) -> bool {
     let source = member.source_node().map(|source| source.state.kind);
     let target = member.target_node().map(|target| target.state.kind);
@@ -194,14 +202,14 @@ impl TreeView for Agent {
     }
 
     fn source_holders(&self, parent: Option<NodeId>, name: &FoldedName) -> Result<Vec<NodeId>, Infallible> {
-        let holds = |row: &&Row| row.source_place().is_some_and(|place| place.parent == parent && place.name.folded() == *name);
+        let holds = |row: &&Row| row.source_place().is_some_and(|place| place.parent == parent && folds_to(&place.name, name));
         let mut holders: Vec<_> = self.rows.values().filter(holds).collect();
         holders.sort_by_key(|row| (row.source_place().map(|place| place.name.clone()), row.member.node));
         Ok(holders.into_iter().map(|row| row.member.node).collect())
     }
 
     fn target_holder(&self, parent: Option<NodeId>, name: &FoldedName) -> Result<Option<NodeId>, Infallible> {
-        let holds = |row: &&Row| row.target_place().is_some_and(|place| place.parent == parent && place.name.folded() == *name);
+        let holds = |row: &&Row| row.target_place().is_some_and(|place| place.parent == parent && folds_to(&place.name, name));
         Ok(self.rows.values().find(holds).map(|row| row.member.node))
     }
 

@@ -1,11 +1,11 @@
 //! What holds whenever nothing is left to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Key, World};
 use crate::engine::reconcile::{Step, Waits};
 use crate::engine::{Activity, Target};
-use crate::model::{NodeId, NodeState, Place, Reason};
+use crate::model::{ContentRef, Name, NodeId, NodeState, Place, Properties, Reason};
 
 impl World {
     /// Checks a world at rest.
@@ -24,20 +24,21 @@ impl World {
             }
             self.check_reason(node);
         }
+        self.check_all_planned();
         for key in self.disk.items.keys() {
             assert!(self.agent.by_key(*key).is_some(), "nobody knows {:#?}", self.disk.items[key]);
         }
         for (node, doc) in &self.cloud.docs {
             if self.cloud.is_member(*node) {
                 assert!(self.agent.rows.contains_key(node), "nobody knows {doc:#?}");
-                let is_ours = doc.state.place.name.as_str().ends_with(".moving");
+                let is_ours = super::people::is_ours(&doc.state.place.name);
                 assert!(!is_ours || self.is_explained(*node), "it has a name of our own: {doc:#?}");
             }
         }
     }
 
     /// Whether a member's state says why its sides differ, or it waits for one that does.
-    fn is_explained(&self, node: NodeId) -> bool {
+    pub(in super::super) fn is_explained(&self, node: NodeId) -> bool {
         let (mut at, mut seen) = (node, BTreeSet::new());
         while seen.insert(at) {
             match self.agent.rows.get(&at) {
@@ -65,7 +66,9 @@ impl World {
             },
             Some(Reason::DeletedOnCloud | Reason::TargetNoLongerExists) => here && !there,
             Some(Reason::TargetFolderMissing) => here,
-            Some(Reason::SourceAccessDenied) => row.key.is_some_and(|key| self.disk.items[&key].problem.is_some()),
+            Some(reason @ (Reason::SourceAccessDenied | Reason::NameNotAllowed | Reason::SourceUnknown)) => {
+                row.key.is_some_and(|key| self.disk.items[&key].problem == Some(reason))
+            }
             Some(_) => false,
         };
         assert!(is_so, "what it says is not so: {row:#?}");
@@ -90,7 +93,7 @@ impl World {
     }
 
     /// Checks that planning everything finds nothing that planning from the dirty nodes left undone, unless it was refused before.
-    pub(in super::super) fn check_all_planned(&self) {
+    fn check_all_planned(&self) {
         for row in self.agent.rows.values().filter(|row| !row.retry) {
             match self.next_step(row.member.node) {
                 Some(Step::Rest) => assert_eq!(row.waits, None, "a hold is over, and nobody noticed: {row:#?}"),
@@ -104,14 +107,37 @@ impl World {
         }
     }
 
-    /// All items by their paths.
-    pub(in super::super) fn paths(&self) -> BTreeSet<(String, String)> {
-        let items = self.disk.items.values().map(|item| {
-            let (mut path, mut at) = (item.name.to_string(), item.parent);
-            while let Some(folder) = at.map(|key| &self.disk.items[&key]) {
-                (path, at) = (format!("{}/{path}", folder.name), folder.parent);
+    /// Whether the moves of both sides together would put something into itself.
+    pub(in super::super) fn has_a_ring(&self) -> bool {
+        let parent = |node: &NodeId| {
+            let member = &self.agent.rows.get(node)?.member;
+            let (base, there) = (member.base.as_ref(), member.target_node().map(|target| target.state.place.parent));
+            let here = member.source_node().map(|source| source.state.place.parent);
+            if there != base.map(|base| base.place.parent) { there.or(here) } else { here.or(there) }.flatten()
+        };
+        self.agent.rows.keys().any(|node| {
+            let (mut at, mut steps) = (parent(node), 0);
+            while let Some(above) = at.filter(|_| steps <= self.agent.rows.len()) {
+                (at, steps) = (parent(&above), steps + 1);
             }
-            (path, format!("{:?} {:?}", item.content, item.properties))
+            at.is_some()
+        })
+    }
+
+    /// What people see of the disk.
+    pub(in super::super) fn shape(&self) -> Vec<(Key, Option<Key>, Name, Option<ContentRef>, bool)> {
+        self.disk.items.iter().map(|(key, item)| (*key, item.parent, item.name.clone(), item.content, item.aside)).collect()
+    }
+
+    /// All items by their paths.
+    pub(in super::super) fn paths(&self) -> BTreeMap<Vec<&Name>, (Option<ContentRef>, &Properties)> {
+        let items = self.disk.items.values().map(|item| {
+            let (mut path, mut at) = (vec![&item.name], item.parent);
+            while let Some(folder) = at.map(|key| &self.disk.items[&key]) {
+                path.push(&folder.name);
+                at = folder.parent;
+            }
+            (path, (item.content, &item.properties))
         });
         items.collect()
     }
@@ -120,7 +146,8 @@ impl World {
         self.agent.rows.values().filter_map(|row| row.reason).map(Reason::code).collect()
     }
 
-    /// A person takes away the cause of each clash, by renaming who holds the name, or else who wants it; returns whether there was any.
+    /// A person takes away the cause of each clash, by renaming who holds the name, or else who wants it, in the cloud if the source is locked;
+    /// returns whether there was any.
     pub(in super::super) fn free_names(&mut self, attempt: usize) -> bool {
         let clashing: Vec<_> = self.agent.rows.values().filter(|row| row.reason == Some(Reason::NameClash)).cloned().collect();
         for (number, row) in clashing.iter().enumerate() {
@@ -129,11 +156,14 @@ impl World {
                 Some(Waits::Node(holder)) => &self.agent.rows[holder].clone(),
                 _ => row,
             };
-            match (renamed.key, &renamed.member.target) {
+            if let Some(item) = renamed.key.and_then(|key| self.disk.items.get_mut(&key)) {
+                item.problem = None;
+            }
+            let is_theirs = self.cloud.options.lock_source && self.cloud.is_member(renamed.member.node);
+            match (renamed.key.filter(|_| !is_theirs), &renamed.member.target) {
                 (Some(key), _) => {
                     let parent = self.disk.items[&key].parent;
                     self.disk.rename(key, parent, &fresh).unwrap();
-                    self.disk.items.entry(key).and_modify(|item| item.problem = None);
                 }
                 (None, Target::Present(target)) => {
                     let place = Place { parent: target.state.place.parent, name: fresh };

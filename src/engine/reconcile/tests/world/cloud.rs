@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::folds_to;
 use crate::model::{
     Change, ContentRef, Departure, FoldedName, Kind, Name, NodeId, NodeState, Place, PropertyChange, Push, Reason, Refusal, Revisions,
     Sequence, SetOptions, TargetNode,
 };
+
+/// A folder of another set.
+pub(in super::super) const NEXT_DOOR: NodeId = NodeId::from_uuid(uuid::Uuid::from_u128(u128::MAX));
 
 /// A node of the library.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,13 +88,27 @@ impl Cloud {
     }
 
     pub(in super::super) fn holder(&self, parent: Option<NodeId>, name: &FoldedName, own: NodeId) -> Option<NodeId> {
-        let holds = |doc: &Doc| doc.state.place.parent == parent && !doc.trashed && !doc.outside && doc.state.place.name.folded() == *name;
+        let holds = |doc: &Doc| doc.state.place.parent == parent && !doc.trashed && !doc.outside && folds_to(&doc.state.place.name, name);
         self.docs.iter().find(|(node, doc)| **node != own && holds(doc)).map(|(node, _)| *node)
     }
 
     pub(in super::super) fn target(&self, node: NodeId) -> TargetNode {
         let doc = &self.docs[&node];
         TargetNode { node, state: doc.state.clone(), revisions: doc.revisions.clone() }
+    }
+
+    /// Whether a node is a member of another set, whose content may move into this one.
+    fn is_next_door(&self, node: NodeId) -> bool {
+        self.docs.get(&node).is_some_and(|doc| doc.state.place.parent == Some(NEXT_DOOR) && !doc.trashed)
+    }
+
+    /// Puts a node into another set: nothing is told of it here.
+    pub(in super::super) fn put_next_door(&mut self, node: NodeId, state: NodeState) -> TargetNode {
+        self.head = self.head.next();
+        let revisions = Revisions::all_at(self.head, &state.properties);
+        let versions = state.content.iter().map(|content| *content.root.as_bytes()).collect();
+        self.docs.insert(node, Doc { state, revisions, versions, trashed: false, released: false, outside: false });
+        self.target(node)
     }
 
     fn check_place(&self, node: NodeId, place: &Place) -> Result<(), Refusal> {
@@ -192,7 +210,7 @@ impl Cloud {
         match push {
             Push::Create(state) => self.create(node, state, true),
             Push::Update { content, place, properties } => {
-                let current = self.docs.get(&node).filter(|_| self.is_member(node)).ok_or(Refusal::Missing)?;
+                let current = self.docs.get(&node).filter(|_| self.is_member(node) || self.is_next_door(node)).ok_or(Refusal::Missing)?;
                 let is_current = content.is_none_or(|(_, base)| base == current.revisions.content)
                     && place.as_ref().is_none_or(|(_, base)| *base == current.revisions.place)
                     && properties.iter().all(|change| change.base == current.revisions.property(change.property));
@@ -207,7 +225,7 @@ impl Cloud {
                 self.edit(node, edit, true)
             }
             Push::Delete { through } => self.delete(node, *through),
-            Push::Release if self.is_member(node) => {
+            Push::Release if self.is_member(node) || self.is_next_door(node) => {
                 self.leave(node, Departure::Released, true);
                 Ok(())
             }
@@ -217,6 +235,10 @@ impl Cloud {
     }
 
     fn delete(&mut self, node: NodeId, through: Sequence) -> Result<(), Refusal> {
+        if self.is_next_door(node) {
+            self.leave(node, Departure::Deleted, true);
+            return Ok(());
+        }
         if !self.is_member(node) {
             return Err(Refusal::Missing);
         }

@@ -22,6 +22,13 @@ pub(in super::super) struct Item {
     pub(in super::super) problem: Option<Reason>,
 }
 
+impl Item {
+    /// Whether it has the name that it is known by: not if that is gone for a moment, or for one that is not allowed.
+    pub(in super::super) fn has_its_name(&self) -> bool {
+        !self.aside && self.problem != Some(Reason::NameNotAllowed)
+    }
+}
+
 /// Why the disk does not do something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Refused {
@@ -71,7 +78,7 @@ impl Disk {
         if parent.is_some_and(|parent| self.items.get(&parent).is_none_or(|folder| folder.kind != Kind::Folder)) {
             return Err(Refused::Impossible);
         }
-        let takes = |(key, item): (&Key, &Item)| Some(*key) != own && item.parent == parent && !item.aside && item.name == *name;
+        let takes = |(key, item): (&Key, &Item)| Some(*key) != own && item.parent == parent && item.has_its_name() && item.name == *name;
         if self.items.iter().any(takes) { Err(Refused::Exists) } else { Ok(()) }
     }
 
@@ -89,6 +96,7 @@ impl Disk {
         self.check(parent, name, Some(key))?;
         let item = self.items.get_mut(&key).ok_or(Refused::Impossible)?;
         (item.parent, item.name, item.aside) = (parent, name.clone(), false);
+        item.problem = item.problem.filter(|reason| *reason != Reason::NameNotAllowed);
         Ok(())
     }
 

@@ -19,7 +19,7 @@ pub(super) use disk::{Disk, Item, Key};
 pub(super) use people::{Act, Deed, Side};
 
 use super::facts;
-use crate::model::{ContentRef, Kind, NodeId, NodeState, SetOptions};
+use crate::model::{ContentRef, FoldedName, Kind, Name, NodeId, NodeState, SetOptions};
 
 /// Everything there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,10 @@ pub(super) struct World {
     ids: Chance,
     /// Decides about everything that can happen in any order.
     pub(super) order: Chance,
+    /// Whether at first only a part of what is to be done happens in a round.
+    pub(super) is_slow: bool,
+    /// Whether everything is planned in each round, instead of what is dirty.
+    pub(super) plans_all: bool,
 }
 
 /// Numbers that look random, and are the same for the same beginning.
@@ -54,10 +58,16 @@ pub(super) struct Seed {
     pub(super) kind: Kind,
 }
 
-/// Names that people use. Two fold to the same.
-const NAMES: [&str; 5] = ["a", "b", "c", "A", "d"];
+/// Names that people use. Some fold to the same: by case, or by how an accent is written.
+const NAMES: [&str; 7] = ["a", "b", "c", "A", "d", "\u{e9}", "e\u{301}"];
 
-pub(super) fn name_of(number: u8) -> crate::model::Name {
+/// Whether a name folds to another one. What is plain is compared without folding it, which takes longer than all the rest.
+fn folds_to(name: &Name, folded: &FoldedName) -> bool {
+    let text = folded.as_str();
+    if name.as_str().is_ascii() { name.as_str().eq_ignore_ascii_case(text) } else { !text.is_ascii() && name.folded() == *folded }
+}
+
+pub(super) fn name_of(number: u8) -> Name {
     facts::name(NAMES[usize::from(number) % NAMES.len()])
 }
 
@@ -77,6 +87,8 @@ impl World {
             contents: 100,
             ids: Chance(ids),
             order: Chance(order),
+            is_slow: false,
+            plans_all: false,
         };
         let mut folders = vec![world.both(None, None, &facts::folder(None, "root"))];
         for seed in seeds {
@@ -114,17 +126,23 @@ impl World {
     pub(super) fn forget_everything(&mut self) {
         let nodes: Vec<_> = self.agent.rows.keys().copied().collect();
         self.agent.rows.clear();
+        self.agent.unsettle(Some(Gap::Source));
         for node in nodes.into_iter().filter(|node| self.cloud.is_member(*node)) {
             let target = self.cloud.target(node);
             self.agent.change(node, |row| row.member.target = crate::engine::Target::Present(target));
         }
     }
 
-    /// Every content that a person can still get at.
-    pub(super) fn reachable(&self) -> BTreeSet<[u8; 32]> {
-        let on_disk = self.disk.items.values().filter_map(|item| item.content).map(|content| *content.root.as_bytes());
-        let in_cloud = self.cloud.docs.values().flat_map(|doc| doc.versions.iter().copied());
-        self.kept.iter().copied().chain(on_disk).chain(in_cloud).collect()
+    /// Every content of the disk: the only place from which any can vanish, for nothing else forgets.
+    fn on_disk(&self) -> Vec<[u8; 32]> {
+        self.disk.items.values().filter_map(|item| item.content).map(|content| *content.root.as_bytes()).collect()
+    }
+
+    /// Whether a person can still get at a content.
+    fn is_reachable(&self, content: &[u8; 32]) -> bool {
+        self.kept.contains(content)
+            || self.on_disk().contains(content)
+            || self.cloud.docs.values().any(|doc| doc.versions.contains(content))
     }
 
     /// Ids grow, but not in the order of names: who has the least is up to chance.
@@ -140,16 +158,21 @@ impl World {
 }
 
 impl Chance {
-    fn draw(&mut self) -> u64 {
+    pub(super) fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
+    /// A number below another one, which is not 0.
+    pub(super) fn below(&mut self, end: usize) -> usize {
+        (self.draw() % end as u64) as usize
+    }
+
     fn shuffle<T>(&mut self, things: &mut [T]) {
         for at in (1..things.len()).rev() {
-            let other = (self.draw() % (at as u64 + 1)) as usize;
+            let other = self.below(at + 1);
             things.swap(at, other);
         }
     }

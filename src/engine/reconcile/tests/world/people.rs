@@ -1,7 +1,10 @@
 //! What people do, on either side.
 
+use super::agent::Gap;
 use super::cloud::Edit;
+use super::cloud::NEXT_DOOR;
 use super::{Key, World, facts, item, name_of};
+use crate::engine::Target;
 use crate::model::{
     ContentRef, Departure, Kind, Name, NodeId, NodeState, Place, Properties, Property, PropertyChange, Reason, Sequence, Value,
 };
@@ -41,6 +44,12 @@ pub(in super::super) enum Act {
     Delete(u8),
     /// Each takes the other's place.
     Swap(u8, u8),
+    /// Each takes the place of the next.
+    Rotate(u8, u8, u8),
+    /// The first takes the place of the second, which is deleted by that.
+    MoveOver(u8, u8),
+    /// It is deleted, and another one made in its place.
+    Again(u8),
     /// A folder and the folder that holds it change roles.
     Invert(u8),
     /// A file becomes a folder of the same name, or the other way round.
@@ -49,19 +58,77 @@ pub(in super::super) enum Act {
     MoveOut(u8),
     /// In the cloud: out of the trash, or in again from where it was moved.
     ComeBack(u8, u8),
-    /// At the source: it cannot be read any more, or again.
-    Trouble(u8),
+    /// At the source: it cannot be read any more, or its new name is not allowed, or it cannot be told what it is; or all is well again.
+    Trouble(u8, u8),
+    /// At the source: something comes out of another set.
+    Arrive {
+        folder: u8,
+        name: u8,
+        kind: Kind,
+    },
+    /// Source or target cannot be seen completely for a while.
+    Gap(bool),
     /// A person asks to sync now: what was deleted in the cloud is pushed as new.
     Request,
+}
+
+impl Act {
+    /// The same act with one of its numbers less.
+    pub(in super::super) fn smaller(self) -> Vec<Self> {
+        let less = |number: u8| 0..number;
+        match self {
+            Self::Make { folder, name, kind, content } => {
+                let folders = less(folder).map(|folder| Self::Make { folder, name, kind, content });
+                let names = less(name).map(|name| Self::Make { folder, name, kind, content });
+                let contents = less(content).map(|content| Self::Make { folder, name, kind, content });
+                folders.chain(names).chain(contents).collect()
+            }
+            Self::Arrive { folder, name, kind } => {
+                let folders = less(folder).map(|folder| Self::Arrive { folder, name, kind });
+                folders.chain(less(name).map(|name| Self::Arrive { folder, name, kind })).collect()
+            }
+            Self::MoveAs(a, b, c) => three(a, b, c).into_iter().map(|(a, b, c)| Self::MoveAs(a, b, c)).collect(),
+            Self::Rotate(a, b, c) => three(a, b, c).into_iter().map(|(a, b, c)| Self::Rotate(a, b, c)).collect(),
+            Self::Edit(a, b) => two(a, b, Self::Edit),
+            Self::Save(a, b) => two(a, b, Self::Save),
+            Self::Rename(a, b) => two(a, b, Self::Rename),
+            Self::Move(a, b) => two(a, b, Self::Move),
+            Self::Swap(a, b) => two(a, b, Self::Swap),
+            Self::MoveOver(a, b) => two(a, b, Self::MoveOver),
+            Self::ComeBack(a, b) => two(a, b, Self::ComeBack),
+            Self::Trouble(a, b) => two(a, b, Self::Trouble),
+            Self::Describe(a, which, value) => less(a).map(|a| Self::Describe(a, which, value)).collect(),
+            Self::Delete(a) => less(a).map(Self::Delete).collect(),
+            Self::Invert(a) => less(a).map(Self::Invert).collect(),
+            Self::Retype(a) => less(a).map(Self::Retype).collect(),
+            Self::Again(a) => less(a).map(Self::Again).collect(),
+            Self::MoveOut(a) => less(a).map(Self::MoveOut).collect(),
+            Self::Request | Self::Gap(_) => Vec::new(),
+        }
+    }
+}
+
+fn two(one: u8, other: u8, act: fn(u8, u8) -> Act) -> Vec<Act> {
+    three(one, other, 0).into_iter().map(|(one, other, _)| act(one, other)).collect()
+}
+
+fn three(one: u8, other: u8, third: u8) -> Vec<(u8, u8, u8)> {
+    let ones = (0..one).map(|less| (less, other, third));
+    let others = (0..other).map(|less| (one, less, third));
+    ones.chain(others).chain((0..third).map(|less| (one, other, less))).collect()
 }
 
 impl World {
     pub(in super::super) fn act(&mut self, deed: &Deed) {
         // Impossible things do not happen, that is all.
-        let _happened = match deed.side {
-            _ if deed.act == Act::Request => self.request(),
-            Side::Source => self.act_at_source(deed.act),
-            Side::Target => self.act_at_target(deed.act),
+        let _happened = match (deed.act, deed.side) {
+            (Act::Request, _) => self.request(),
+            (Act::Gap(at_source), _) => {
+                self.agent.unsettle(Some(if at_source { Gap::Source } else { Gap::Target }));
+                None
+            }
+            (act, Side::Source) => self.act_at_source(act),
+            (act, Side::Target) => self.act_at_target(act),
         };
     }
 
@@ -119,7 +186,25 @@ impl World {
                 self.disk.remove_tree(key);
                 Some(())
             }
-            Act::Swap(one, other) => self.swap_at_source(one, other),
+            Act::Swap(one, other) => self.rotate_at_source(&[one, other]),
+            Act::Rotate(one, other, third) => self.rotate_at_source(&[one, other, third]),
+            Act::MoveOver(number, other) => {
+                let (key, over) = (self.key(number)?, self.key(other)?);
+                let (item, replaced) = (self.disk.items[&key].clone(), self.disk.items[&over].clone());
+                if key == over || item.kind != replaced.kind || item.parent.is_none() || !replaced.has_its_name() {
+                    return None;
+                }
+                // As the system does it: a folder is moved only over an empty one.
+                self.disk.items.get(&over).filter(|_| !self.disk.is_beneath(replaced.parent, key))?;
+                self.disk.remove(over).ok()?;
+                self.disk.rename(key, replaced.parent, &replaced.name).ok()
+            }
+            Act::Again(number) => {
+                let key = self.key(number)?;
+                let (item, folder) = (self.disk.items[&key].clone(), self.disk.items[&key].parent?);
+                self.disk.remove_tree(key);
+                self.make_at_source(folder, item.name, item.kind, number)
+            }
             Act::Invert(number) => {
                 let child = self.key(number).filter(|key| self.disk.items[key].kind == Kind::Folder)?;
                 let parent = self.disk.items[&child].parent?;
@@ -133,13 +218,18 @@ impl World {
                 self.disk.remove_tree(key);
                 self.make_at_source(folder, item.name, other_kind(item.kind), number)
             }
-            Act::Trouble(number) => {
+            Act::Trouble(number, which) => {
                 let key = self.key(number)?;
-                let item = self.disk.items.get_mut(&key)?;
-                item.problem = if item.problem.is_some() { None } else { Some(Reason::SourceAccessDenied) };
+                let item = self.disk.items[&key].clone();
+                if item.problem.is_some() {
+                    return self.disk.rename(key, item.parent, &item.name).ok();
+                }
+                let problems = [Reason::SourceAccessDenied, Reason::NameNotAllowed, Reason::SourceUnknown];
+                self.disk.items.get_mut(&key)?.problem = Some(problems[usize::from(which) % problems.len()]);
                 Some(())
             }
-            Act::MoveOut(_) | Act::ComeBack(..) | Act::Request => None,
+            Act::Arrive { folder, name, kind } => self.arrive(folder, name_of(name), kind),
+            Act::MoveOut(_) | Act::ComeBack(..) | Act::Request | Act::Gap(_) => None,
         }
     }
 
@@ -149,24 +239,44 @@ impl World {
         self.disk.make(item(Some(folder), &state)).ok().map(drop)
     }
 
-    fn swap_at_source(&mut self, one: u8, other: u8) -> Option<()> {
-        let (one, other) = (self.key(one)?, self.key(other)?);
-        let (first, second) = (self.disk.items[&one].clone(), self.disk.items[&other].clone());
-        let is_apart = !self.disk.is_beneath(Some(one), other) && !self.disk.is_beneath(Some(other), one);
-        if !is_apart || first.aside || second.aside {
+    fn rotate_at_source(&mut self, numbers: &[u8]) -> Option<()> {
+        let keys: Vec<_> = numbers.iter().map(|number| self.key(*number)).collect::<Option<_>>()?;
+        let items: Vec<_> = keys.iter().map(|key| self.disk.items[key].clone()).collect();
+        let within = |key: &Key| keys.iter().any(|other| self.disk.is_beneath(self.disk.items[key].parent, *other));
+        let is_twice = (1..keys.len()).any(|at| keys[..at].contains(&keys[at]));
+        if is_twice || keys.iter().any(within) || items.iter().any(|item| !item.has_its_name()) {
             return None;
         }
-        for (key, item) in [(one, second), (other, first)] {
-            let swapped = self.disk.items.get_mut(&key)?;
-            (swapped.parent, swapped.name) = (item.parent, item.name);
+        for (at, key) in keys.iter().enumerate() {
+            let (moved, next) = (self.disk.items.get_mut(key)?, &items[(at + 1) % items.len()]);
+            (moved.parent, moved.name) = (next.parent, next.name.clone());
         }
+        Some(())
+    }
+
+    /// A node that is in step elsewhere is moved into a folder here.
+    fn arrive(&mut self, folder: u8, name: Name, kind: Kind) -> Option<()> {
+        let folder = self.folder_key(folder)?;
+        let content = (kind == Kind::Document).then(|| self.fresh_content());
+        let place = Place { parent: Some(NEXT_DOOR), name };
+        let state = NodeState { kind, place, content, properties: Properties::default() };
+        let key = self.disk.make(item(Some(folder), &state)).ok()?;
+        let node = self.mint();
+        let target = self.cloud.put_next_door(node, state.clone());
+        let place = Place { parent: self.agent.by_key(folder), name: state.place.name.clone() };
+        self.agent.change(node, |row| {
+            row.key = Some(key);
+            row.member.source = facts::here(&NodeState { place, ..state.clone() });
+            row.member.target = Target::Present(target);
+            row.member.base = Some(state);
+        });
         Some(())
     }
 
     /// Members, in the order in which they were made.
     fn nodes(&self) -> Vec<NodeId> {
         let mut nodes: Vec<_> = self.cloud.docs.keys().copied().filter(|node| self.cloud.is_member(*node)).collect();
-        nodes.sort_by_key(|node| node.as_bytes()[8..].to_vec());
+        nodes.sort_by_key(|node| node.as_bytes().last_chunk::<8>().copied());
         nodes
     }
 
@@ -214,11 +324,27 @@ impl World {
                 self.cloud.leave(self.node(number)?, Departure::Deleted, false);
                 Some(())
             }
+            Act::MoveOver(number, other) if self.cloud.options.delete_on_cloud => {
+                let (node, over) = (self.inner(number)?, self.inner(other)?);
+                let place = self.cloud.docs[&over].state.place.clone();
+                if node == over || self.cloud.is_beneath(place.parent, node) || self.cloud.is_beneath(Some(node), over) {
+                    return None;
+                }
+                self.cloud.leave(over, Departure::Deleted, false);
+                self.put(node, place)
+            }
+            Act::Again(number) if self.cloud.options.delete_on_cloud => {
+                let node = self.inner(number)?;
+                let state = self.cloud.docs[&node].state.clone();
+                self.cloud.leave(node, Departure::Deleted, false);
+                self.make_at_target(state.place.parent?, state.place.name, state.kind, number)
+            }
             Act::MoveOut(number) if self.cloud.options.delete_on_cloud => {
                 self.cloud.leave(self.inner(number)?, Departure::MovedOut, false);
                 Some(())
             }
-            Act::Swap(one, other) => self.swap_at_target(one, other),
+            Act::Swap(one, other) => self.rotate_at_target(&[one, other]),
+            Act::Rotate(one, other, third) => self.rotate_at_target(&[one, other, third]),
             Act::Invert(number) => {
                 let child = self.node(number).filter(|node| self.cloud.docs[node].state.kind == Kind::Folder)?;
                 let parent = self.cloud.docs[&child].state.place.parent?;
@@ -250,25 +376,36 @@ impl World {
     }
 
     fn put(&mut self, node: NodeId, place: Place) -> Option<()> {
+        if is_ours(&place.name) && self.cloud.docs[&node].state.place.name != place.name {
+            return None;
+        }
         self.cloud.edit(node, Edit { place: Some(place), ..Edit::default() }, false).ok()
     }
 
     fn make_at_target(&mut self, parent: NodeId, name: Name, kind: Kind, content: u8) -> Option<()> {
+        if is_ours(&name) {
+            return None;
+        }
         let content = (kind == Kind::Document).then(|| self.content(content));
         let state = NodeState { kind, place: Place { parent: Some(parent), name }, content, properties: Properties::default() };
         let node = self.mint();
         self.cloud.create(node, &state, false).ok()
     }
 
-    fn swap_at_target(&mut self, one: u8, other: u8) -> Option<()> {
-        let (one, other) = (self.inner(one)?, self.inner(other)?);
-        if self.cloud.is_beneath(Some(one), other) || self.cloud.is_beneath(Some(other), one) {
+    fn rotate_at_target(&mut self, numbers: &[u8]) -> Option<()> {
+        let nodes: Vec<_> = numbers.iter().map(|number| self.inner(*number)).collect::<Option<_>>()?;
+        let places: Vec<_> = nodes.iter().map(|node| self.cloud.docs[node].state.place.clone()).collect();
+        let within = |place: &Place| nodes.iter().any(|other| self.cloud.is_beneath(place.parent, *other));
+        let is_twice = (1..nodes.len()).any(|at| nodes[..at].contains(&nodes[at]));
+        if is_twice || places.iter().any(within) {
             return None;
         }
-        let (first, second) = (self.cloud.docs[&one].state.place.clone(), self.cloud.docs[&other].state.place.clone());
-        self.put(one, Place { parent: first.parent, name: facts::name("swapping") })?;
-        self.put(other, first)?;
-        self.put(one, second)
+        let last = nodes.len() - 1;
+        self.put(nodes[last], Place { parent: places[last].parent, name: facts::name("swapping") })?;
+        for at in (0..last).rev() {
+            self.put(nodes[at], places[at + 1].clone())?;
+        }
+        self.put(nodes[last], places[0].clone())
     }
 
     fn request(&mut self) -> Option<()> {
@@ -284,6 +421,11 @@ impl World {
         }
         Some(())
     }
+}
+
+/// Whether a name is one that the agent gives for a moment: nobody else would.
+pub(super) fn is_ours(name: &Name) -> bool {
+    name.as_str().ends_with(".moving")
 }
 
 const fn other_kind(kind: Kind) -> Kind {

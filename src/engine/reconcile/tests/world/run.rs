@@ -1,6 +1,6 @@
 //! Running the planner: batches of dirty members, their steps in any order, until nothing is left to do.
 
-use super::agent::Row;
+use super::agent::{Gap, Row};
 use super::disk::Refused;
 use super::{Deed, Key, World, item};
 use crate::engine::reconcile::{Apply, Hold, Step, Waits, reconcile};
@@ -9,6 +9,8 @@ use crate::model::{NodeId, NodeState, Place, Properties, Push, Reason, Refusal};
 
 /// No scenario takes longer than this.
 pub(in super::super) const ROUNDS_MAX: usize = 120;
+/// For so many rounds after the last deed a slow world stays slow.
+const SLOW_ROUNDS: usize = 6;
 
 /// A step that was planned and is to be done.
 #[derive(Debug, Clone)]
@@ -39,54 +41,70 @@ impl World {
     /// Runs to quiescence while people do `deeds`; returns the number of rounds.
     pub(in super::super) fn run(&mut self, deeds: &[Deed]) -> usize {
         let last = deeds.iter().map(|deed| usize::from(deed.round)).max().unwrap_or_default();
-        let mut tried = None;
+        let (mut tasks, mut tried) = (Vec::new(), None);
         for round in 0..ROUNDS_MAX {
-            let mut tasks = if round == 0 { Vec::new() } else { self.plan() };
+            let is_slow = self.is_slow && round < last + SLOW_ROUNDS;
+            let gap = self.agent.unsettled;
+            if round > 0 {
+                self.plan(&mut tasks, is_slow);
+            }
+            self.agent.unsettle(None);
             for deed in deeds.iter().filter(|deed| usize::from(deed.round) == round) {
                 self.act(deed);
             }
-            self.execute(&mut tasks);
-            self.look();
-            self.deliver();
-            if self.agent.dirty.is_empty() && round >= last {
-                let now = (self.disk.clone(), self.cloud.docs.clone(), self.agent.rows.clone());
-                if tried.as_ref() == Some(&now) || !self.try_again() {
+            self.execute(&mut tasks, is_slow);
+            if !is_slow || gap == Some(Gap::Source) || self.order.below(2) == 0 {
+                self.look();
+            }
+            if !is_slow || gap == Some(Gap::Target) || self.order.below(2) == 0 {
+                self.deliver();
+            }
+            if self.agent.dirty.is_empty() && self.agent.unsettled.is_none() && round >= last && !is_slow {
+                if !self.agent.rows.values().any(|row| row.retry) {
                     return round;
                 }
+                let now = (self.disk.clone(), self.cloud.docs.clone(), self.agent.rows.clone());
+                if tried.as_ref() == Some(&now) {
+                    return round;
+                }
+                self.try_again();
                 tried = Some(now);
             }
         }
         panic!("no rest after {ROUNDS_MAX} rounds: {:#?}", self.agent.dirty.iter().map(|node| &self.agent.rows[node]).collect::<Vec<_>>());
     }
 
-    /// Wakes what failed a while ago; returns whether there was anything.
-    fn try_again(&mut self) -> bool {
-        let failed: Vec<_> = self.agent.rows.values().filter(|row| row.retry).map(|row| row.member.node).collect();
-        self.agent.dirty.extend(&failed);
-        !failed.is_empty()
+    /// Wakes what failed a while ago.
+    fn try_again(&mut self) {
+        self.agent.dirty.extend(self.agent.rows.values().filter(|row| row.retry).map(|row| row.member.node));
     }
 
-    /// Plans everything that is dirty, one after the other, deletes last.
-    fn plan(&mut self) -> Vec<Task> {
-        let (mut tasks, mut deletes) = (Vec::new(), Vec::new());
-        let mut dirty: Vec<_> = std::mem::take(&mut self.agent.dirty).into_iter().collect();
+    /// Plans everything that is dirty, or of a slow world a part of it, one after the other, deletes last.
+    fn plan(&mut self, tasks: &mut Vec<Task>, is_slow: bool) {
+        let mut deletes = Vec::new();
+        let mut dirty: Vec<_> = if self.plans_all {
+            self.agent.rows.iter().filter(|(node, row)| !row.retry || self.agent.dirty.contains(node)).map(|(node, _)| *node).collect()
+        } else {
+            self.agent.dirty.iter().copied().collect()
+        };
         self.order.shuffle(&mut dirty);
-        self.agent.dirty.extend(&dirty);
+        if is_slow && !dirty.is_empty() {
+            dirty.truncate(1 + self.order.below(dirty.len()));
+        }
         for node in dirty {
             self.agent.dirty.remove(&node);
             self.agent.inherit_absence(node);
             let Some(step) = self.next_step(node) else { continue };
             match step {
                 Step::Push(Push::Delete { .. }) | Step::Apply(Apply::Delete) => deletes.push(node),
-                step => self.take(node, step, &mut tasks),
+                step => self.take(node, step, tasks),
             }
         }
         for node in deletes {
             if let Some(step) = self.next_step(node) {
-                self.take(node, step, &mut tasks);
+                self.take(node, step, tasks);
             }
         }
-        tasks
     }
 
     pub(in super::super) fn next_step(&self, node: NodeId) -> Option<Step> {
@@ -96,8 +114,7 @@ impl World {
     }
 
     fn take(&mut self, node: NodeId, step: Step, tasks: &mut Vec<Task>) {
-        let Some(before) = self.agent.rows.get(&node).cloned() else { return };
-        let mut row = before.clone();
+        let Some(mut row) = self.agent.rows.get(&node).cloned() else { return };
         match step {
             Step::Rest if row.member.activity == Activity::Idle => settle(&mut row),
             Step::Rest => {}
@@ -132,23 +149,24 @@ impl World {
         self.agent.dirty.remove(&node);
     }
 
-    /// Does everything, in any order, but pushes in the order in which they were planned. Nothing of it may lose a content.
-    fn execute(&mut self, tasks: &mut [Task]) {
-        let mut order: Vec<_> = (0..tasks.len()).collect();
-        self.order.shuffle(&mut order);
-        let is_push = |at: &usize| matches!(tasks[*at], Task::Push(..));
-        let mut pushes: Vec<_> = order.iter().copied().filter(is_push).collect();
-        pushes.sort_unstable();
-        let mut pushes = pushes.into_iter();
-        let in_order: Vec<_> = order.iter().map(|at| if is_push(at) { pushes.next().unwrap_or(*at) } else { *at }).collect();
-        for at in in_order {
-            let before = self.reachable();
-            match &tasks[at] {
-                Task::Push(node, push) => self.push(*node, push),
-                Task::Apply(order) => self.apply(order),
-            }
-            assert!(before.is_subset(&self.reachable()), "content was lost by {:#?}", tasks[at]);
+    /// Does everything, or of a slow world a part of it, in any order, but pushes in the order in which they were planned. Nothing of it may
+    /// lose a content.
+    fn execute(&mut self, tasks: &mut Vec<Task>, is_slow: bool) {
+        if tasks.is_empty() {
+            return;
         }
+        let before = self.on_disk();
+        let count = if is_slow { self.order.below(tasks.len() + 1) } else { tasks.len() };
+        for _ in 0..count {
+            let chosen = self.order.below(tasks.len());
+            let is_push = |task: &Task| matches!(task, Task::Push(..));
+            let first = tasks.iter().position(is_push).filter(|_| is_push(&tasks[chosen]));
+            match tasks.remove(first.unwrap_or(chosen)) {
+                Task::Push(node, push) => self.push(node, &push),
+                Task::Apply(order) => self.apply(&order),
+            }
+        }
+        assert!(before.iter().all(|content| self.is_reachable(content)), "content was lost");
     }
 
     fn push(&mut self, node: NodeId, push: &Push) {
@@ -175,7 +193,8 @@ impl World {
                 }
                 Refusal::Because(reason, _) => row.reason = Some(*reason),
                 Refusal::NotEmpty => row.member.shallow = true,
-                Refusal::Stale | Refusal::Missing | Refusal::ContentMissing | Refusal::IdInUse => {}
+                Refusal::Missing => row.waits = Some(new_folder(push).map_or(Waits::Itself, Waits::Node)),
+                Refusal::Stale | Refusal::ContentMissing | Refusal::IdInUse => {}
             }
             row.retry = *refusal != Refusal::NotEmpty;
         });
@@ -187,11 +206,18 @@ impl World {
     fn apply(&mut self, order: &Order) {
         let ending = self.change_disk(order);
         let node = order.node;
+        let now = match &ending {
+            Ending::There(key, _) => Some(self.state_on_disk(*key)),
+            _ => None,
+        };
         let done = matches!(ending, Ending::There(..) | Ending::Gone);
         self.agent.change(node, |row| {
             row.member.activity = Activity::Idle;
+            if let Some(now) = now {
+                row.member.source = super::facts::here(&now);
+            }
             match ending {
-                Ending::There(key, place) => there(row, order, key, place),
+                Ending::There(key, place) => there(row, order, key, place.is_some()),
                 Ending::Gone => {
                     row.member.source = crate::engine::Source::Absent;
                     row.key = None;
@@ -288,7 +314,7 @@ impl World {
     }
 }
 
-fn there(row: &mut Row, order: &Order, key: Key, placed: Option<Place>) {
+fn there(row: &mut Row, order: &Order, key: Key, is_placed: bool) {
     row.key = Some(key);
     let Some(target) = order.member.target_node().map(|target| target.state.clone()) else { return };
     let base = &mut row.member.base;
@@ -299,7 +325,7 @@ fn there(row: &mut Row, order: &Order, key: Key, placed: Option<Place>) {
             if content.is_some() {
                 base.content = target.content;
             }
-            if place.is_some() {
+            if place.is_some() && is_placed {
                 base.place = target.place.clone();
             }
             for (property, _) in properties {
@@ -308,12 +334,6 @@ fn there(row: &mut Row, order: &Order, key: Key, placed: Option<Place>) {
         }
         Apply::StepAside | Apply::Protect | Apply::Delete => {}
     }
-    let state = match &order.apply {
-        Apply::Create(state) => state.clone(),
-        _ => order.member.source_node().map_or(target, |source| source.state.clone()),
-    };
-    let place = placed.unwrap_or_else(|| state.place.clone());
-    row.member.source = super::facts::here(&NodeState { place, ..state });
     row.member.aside = order.apply == Apply::StepAside;
 }
 
@@ -328,6 +348,14 @@ fn begin(row: &mut Row) {
 fn hold_row(row: &mut Row, hold: Hold) {
     row.waits = Some(hold.waits);
     row.reason = hold.reason;
+}
+
+fn new_folder(push: &Push) -> Option<NodeId> {
+    match push {
+        Push::Create(state) => state.place.parent,
+        Push::Update { place: Some((place, _)), .. } => place.parent,
+        _ => None,
+    }
 }
 
 fn wanted_place(row: &Row, push: &Push) -> Option<Place> {
