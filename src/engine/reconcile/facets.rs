@@ -195,23 +195,18 @@ fn is_moved_into_itself<V: TreeView>(view: &V, member: &Member) -> Result<bool, 
     }
 }
 
-/// The place that both sides are to have.
+/// The place that both sides are to have: folder and name merged apart; where both sides changed the same one, the target's.
 pub(super) fn merged_place<V: TreeView>(view: &V, member: &Member, source: &Place, target: &Place) -> Result<Place, V::Error> {
-    if !target_decides(view, member)? {
-        return Ok(merge_places(member.base.as_ref().map(|base| &base.place), source, target));
-    }
     // A name of our own is none that anybody chose.
-    let name = if names::is_aside(member.node, &target.name) { &source.name } else { &target.name };
-    Ok(Place { parent: target.parent, name: name.clone() })
-}
-
-/// Merges folder and name apart; where both sides changed the same one, the target's.
-fn merge_places(base: Option<&Place>, source: &Place, target: &Place) -> Place {
-    let Some(base) = base else { return target.clone() };
-    Place {
-        parent: if target.parent == base.parent { source.parent } else { target.parent },
-        name: if target.name == base.name { source.name.clone() } else { target.name.clone() },
-    }
+    let theirs = if names::is_aside(member.node, &target.name) { &source.name } else { &target.name };
+    let base = member.base.as_ref().map(|base| &base.place);
+    Ok(match base {
+        Some(base) if !target_decides(view, member)? => Place {
+            parent: if target.parent == base.parent { source.parent } else { target.parent },
+            name: if target.name == base.name { source.name.clone() } else { theirs.clone() },
+        },
+        _ => Place { parent: target.parent, name: theirs.clone() },
+    })
 }
 
 /// The place to move to at the source now, or the step that waits for it.

@@ -181,6 +181,20 @@ fn s_b19_edge_m04_of_two_that_swap_names_one_steps_aside_and_the_other_waits_for
 }
 
 #[test]
+fn edge_m04_a_name_that_stands_aside_there_is_never_taken_here() {
+    let aside = format!("{}.moving", id(1));
+    let [was, renamed, stands] = ["a", "b", &aside].map(|name| document(None, name, 1));
+    // The answer to the push that made it step aside can be lost, and base with it.
+    for base in [Some(&was), None, Some(&stands)] {
+        let Step::Push(Push::Update { place: Some((pushed, _)), .. }) = step(&[member(id(1), base, here(&renamed), there(id(1), &stands))])
+        else {
+            panic!("its name is not pushed: {base:?}")
+        };
+        assert_eq!(pushed, place(None, "b"), "{base:?}");
+    }
+}
+
+#[test]
 fn s_d04_what_is_new_in_a_folder_that_was_deleted_there_says_so() {
     let dir = folder(None, "dir");
     let gone = member(id(9), Some(&dir), here(&dir), Target::Absent(Departure::Deleted));
