@@ -1,0 +1,109 @@
+//! Waiting until both sides have done all that they know of, once nothing goes wrong any more.
+
+use std::time::Duration;
+
+use skybridge::coordinator::{journal, sets};
+use skybridge::model::Sequence;
+use skybridge::wire::pb::{self, local_service_server::LocalService};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::agent::{by_person, service};
+use super::at_agent;
+use super::run::Sim;
+
+/// How long it may take: longer than the longest wait between two tries.
+const LIMIT: Duration = Duration::from_secs(900);
+/// How long one look at an agent may take.
+const LOOK: Duration = Duration::from_secs(120);
+/// How long nothing more is sent.
+const QUIET: Duration = Duration::from_secs(60);
+/// What heartbeats and the transport's own pings may take in that time, for each agent.
+const QUIET_BYTES_MAX: u64 = 4_000;
+
+impl Sim {
+    /// Lets nothing more go wrong and waits for rest. Returns what is wrong then.
+    pub(super) async fn heal(&mut self) -> Vec<String> {
+        if let Err(failure) = self.mend().await {
+            return vec![failure];
+        }
+        self.trace.tell(|| "** everything is mended".to_owned());
+        let limit = Instant::now() + LIMIT;
+        let mut restless = String::new();
+        let (mut quiet, mut pause) = (0, Duration::from_secs(1));
+        while quiet < 2 {
+            if Instant::now() > limit {
+                return vec![format!("it does not come to rest: {restless}")];
+            }
+            match self.rests().await {
+                Ok(()) => quiet += 1,
+                Err(why) => {
+                    self.trace.tell(|| format!("** not at rest: {why}"));
+                    (quiet, restless) = (0, why);
+                    sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(30));
+                }
+            }
+        }
+        self.trace.tell(|| "** it rests".to_owned());
+        self.stays_quiet().await
+    }
+
+    /// Whether everybody has done all that they know of.
+    async fn rests(&self) -> Result<(), String> {
+        for (index, host) in self.agents.iter().enumerate() {
+            let local = host.running.as_ref().ok_or("an agent is down")?.local();
+            let request = pb::GetStateRequest { wait_until_settled: true, rescan: true };
+            let asked = service(local.clone());
+            let state = timeout(LOOK, asked.get_state(by_person(request))).await;
+            let state =
+                state.map_err(|_| format!("agent {index} does not settle"))?.map_err(|status| format!("agent {index}: {status}"))?;
+            let state = state.into_inner();
+            if !state.connected {
+                return Err(format!("agent {index} is not connected: {}", state.connection_problem));
+            }
+            at_agent::approve(&local).await.map_err(|status| status.to_string())?;
+            for (_, members) in at_agent::members(&local).await.map_err(|status| status.to_string())? {
+                let busy = [pb::MemberState::Pending, pb::MemberState::Syncing, pb::MemberState::Retrying];
+                if let Some(member) = members.iter().find(|member| busy.contains(&member.state())) {
+                    return Err(format!("agent {index}: {member:?}"));
+                }
+            }
+        }
+        self.all_taken()
+    }
+
+    /// Whether the agents have taken all that happened in the cloud.
+    fn all_taken(&self) -> Result<(), String> {
+        let context = self.coordinator.running.as_ref().ok_or("the coordinator is down")?.context();
+        for host in &self.agents {
+            let lag = context.read(|read| {
+                let mut lag = 0;
+                for definition in sets::of_agent(read, host.id)? {
+                    let held = sets::acknowledged(read, definition.set.id)?.map_or(Sequence::ZERO, |held| held.cursor.sequence);
+                    lag += journal::lag(read, definition.set.id, held, 10)?;
+                }
+                Ok(lag)
+            });
+            if lag.map_err(|fault| fault.to_string())? > 0 {
+                return Err(format!("{} has not taken all changes", host.site));
+            }
+        }
+        Ok(())
+    }
+
+    /// Once everybody rests, nothing more is sent but that they live.
+    async fn stays_quiet(&self) -> Vec<String> {
+        // Reports of states and acknowledgements are on their way.
+        sleep(Duration::from_secs(5)).await;
+        let before = self.net.bytes_sent();
+        sleep(QUIET).await;
+        let mut failures = Vec::new();
+        for (way, after) in self.net.bytes_sent() {
+            let sent = after - before.get(&way).copied().unwrap_or_default();
+            if sent > QUIET_BYTES_MAX {
+                failures.push(format!("{sent} bytes were sent from {:?} to {:?} although nobody did anything", way.0, way.1));
+            }
+        }
+        failures
+    }
+}
