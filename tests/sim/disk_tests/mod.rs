@@ -1,0 +1,4 @@
+//! The model of a disk compared with the running kernel, and what it adds: power loss, faults, and the real repository over it.
+
+mod power;
+mod repository;
