@@ -31,15 +31,14 @@ const PACK_BYTES_MAX: u64 = 256 * 1024;
 /// An agent that runs.
 #[derive(Debug)]
 pub(super) struct Running {
-    pub(super) process: Process,
     pub(super) tasks: Tasks,
-    pub(super) agent: Agent,
+    local: Local,
 }
 
 impl Running {
     /// What its local service works with.
     pub(super) fn local(&self) -> Local {
-        self.agent.local().clone()
+        self.local.clone()
     }
 }
 
@@ -73,7 +72,7 @@ pub(super) async fn start(
     net: Net,
     agent: AgentId,
     config: AgentConfig,
-) -> Result<Running, String> {
+) -> Result<(Running, Agent), String> {
     let person = machine.disk.person(Caller::root());
     let data = config.data.clone();
     for folder in [&data, &PathBuf::from(LIBRARY)] {
@@ -101,7 +100,8 @@ pub(super) async fn start(
         tasks.abort();
         return Err("it ended while it started".to_owned());
     }
-    started.map(|agent| Running { process, tasks, agent }).map_err(|error| error.to_string())
+    let agent = started.map_err(|error| error.to_string())?;
+    Ok((Running { tasks, local: agent.local().clone() }, agent))
 }
 
 /// The configuration of an agent.

@@ -183,7 +183,10 @@ impl InCloud {
     /// Does what is planned.
     pub(super) async fn act(self, plan: Plan) {
         let what = format!("{plan:?}");
-        let short: String = what.split(", bytes: [").next().unwrap_or_default().to_owned();
+        // Without what takes up room.
+        let long = [", bytes: [", ", contents: [", ", copied: ", ", content: "];
+        let end = long.iter().filter_map(|long| what.find(long)).min().unwrap_or(what.len());
+        let short = what[..end].to_owned();
         let kind = short.split([' ', '{']).next().unwrap_or_default().to_owned();
         let done = self.carry_out(plan).await;
         let outcome = match &done {

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use skybridge::agent::state::{Applying, Dirty, InFlight, Members, Retries};
 use skybridge::coordinator::{journal, sets};
-use skybridge::model::Sequence;
+use skybridge::model::{Hash, Sequence};
+use skybridge::store::{ReadExt as _, StoreError};
 use skybridge::wire::pb::{self, local_service_server::LocalService};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::agent::{by_person, service};
+use super::agent::{LIBRARY, by_person, service};
 use super::at_agent;
+use super::ledger::root;
 use super::run::Sim;
 
 /// How long it may take: longer than the longest wait between two tries.
@@ -39,7 +42,7 @@ impl Sim {
                 Err(why) => {
                     self.trace.tell(|| format!("** not at rest: {why}"));
                     (quiet, restless) = (0, why);
-                    sleep(pause).await;
+                    self.wait(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(30));
                 }
             }
@@ -70,6 +73,40 @@ impl Sim {
             }
         }
         self.all_taken()
+    }
+
+    /// Tells the state of everything, for whoever looks for a cause.
+    pub(super) fn tell_all(&self) {
+        for live in self.library().into_iter().flat_map(|library| library.live) {
+            let content = live.node.content.map(|content| content.root);
+            self.trace.tell(|| format!("cloud has {} {} {content:?} {:?}", live.path, live.id, live.node.marker));
+        }
+        for host in &self.agents {
+            let items = host.machine.disk.tree(std::path::Path::new(LIBRARY)).unwrap_or_default();
+            for (path, item) in items.iter().filter(|(path, _)| !path.starts_with(b".skybridge")) {
+                let content = Hash::from_bytes(root(&item.bytes));
+                self.trace.tell(|| format!("{} has {} {:?} {content}", host.site, path.escape_ascii(), item.stat.kind));
+            }
+            let Some(running) = &host.running else { continue };
+            let store = running.local().context.store;
+            let read = store.read(|read| {
+                for ((set, node), row) in read.scan::<Members>(&(), None, usize::MAX)? {
+                    let dirty = read.exists::<Dirty>(&(set, node))?;
+                    self.trace.tell(|| format!("{}: set {set} node {node} dirty {dirty}: {row:?}", host.site));
+                }
+                for (op, pushed) in read.scan::<InFlight>(&(), None, usize::MAX)? {
+                    self.trace.tell(|| format!("{}: in flight {op}: {pushed:?}", host.site));
+                }
+                for (key, ()) in read.scan::<Retries>(&(), None, usize::MAX)? {
+                    self.trace.tell(|| format!("{}: retry {key:?}", host.site));
+                }
+                for (op, applied) in read.scan::<Applying>(&(), None, usize::MAX)? {
+                    self.trace.tell(|| format!("{}: applying {op}: {applied:?}", host.site));
+                }
+                Ok::<_, StoreError>(())
+            });
+            self.trace.tell(|| format!("{}: read {read:?}", host.site));
+        }
     }
 
     /// Whether the agents have taken all that happened in the cloud.

@@ -11,6 +11,7 @@ use futures::future::{FutureExt as _, LocalBoxFuture};
 use futures::stream::FuturesUnordered;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use skybridge::agent::Agent;
 use skybridge::config::AgentConfig;
 use skybridge::coordinator::{Coordinator, networks};
 use skybridge::model::{AgentId, NetworkId, NodeId};
@@ -65,6 +66,9 @@ pub(crate) fn run(seed: Seed, told: bool) -> Outcome {
         if failures.is_empty() {
             failures = sim.check().await;
         }
+        if !failures.is_empty() {
+            sim.tell_all();
+        }
         (trace, log.errors(), failures)
     });
     drop(runtime);
@@ -101,17 +105,20 @@ pub(super) struct AgentHost {
     config: AgentConfig,
     doing: Doing,
     process: Process,
+    life: u64,
     pub(super) running: Option<Running>,
 }
 
 enum Started {
     Coordinator(Coordinator),
-    Agent(Running),
+    Agent(Running, Agent),
 }
 
 enum Done {
     Acted,
     Started(Host, Result<Started, String>),
+    /// An agent ended by itself: the number of its life.
+    Ended(usize, u64, String),
 }
 
 type UnderWay = FuturesUnordered<LocalBoxFuture<'static, Done>>;
@@ -158,7 +165,17 @@ impl Sim {
             let id = coordinator::enrol(running.context(), network, &format!("agent{index}")).await;
             let config = agent::config(site);
             let (process, world) = (at.boot(), chance(&at, 2 + index as u64));
-            agents.push(AgentHost { machine: at, world, site: site.clone(), id, config, doing: Doing::Down, process, running: None });
+            agents.push(AgentHost {
+                machine: at,
+                world,
+                site: site.clone(),
+                id,
+                config,
+                doing: Doing::Down,
+                process,
+                life: 0,
+                running: None,
+            });
         }
         let coordinator = CoordinatorHost { machine: at, world, doing: Doing::Up, process, running: Some(running) };
         let mut sim = Self {
@@ -229,11 +246,11 @@ impl Sim {
         self.queue.insert((Instant::now() + within, self.queued), event);
     }
 
-    /// Lets things happen until nothing is planned and, with `idle`, all that was begun has ended.
-    pub(super) async fn go_on(&mut self, idle: bool) {
+    /// Lets things happen until nothing is planned and, with `up`, everybody is up.
+    pub(super) async fn go_on(&mut self, up: bool) {
         loop {
             let next = self.queue.first_key_value().map(|((at, _), _)| *at);
-            if next.is_none() && (!idle || self.under_way.is_empty()) {
+            if next.is_none() && (!up || self.is_up()) {
                 return;
             }
             tokio::select! {
@@ -247,6 +264,20 @@ impl Sim {
                 }
             }
         }
+    }
+
+    /// Lets time pass, and takes care of who ends meanwhile.
+    pub(super) async fn wait(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            tokio::select! {
+                biased;
+                Some(host) = self.died.recv() => self.bury(host, None),
+                Some(done) = self.under_way.next() => self.done(done),
+                () = sleep_until(until) => {}
+            }
+        }
+        self.go_on(true).await;
     }
 
     fn happen(&mut self, event: Event) {
@@ -405,7 +436,7 @@ impl Sim {
                 let at = &mut self.agents[index];
                 at.process = process.clone();
                 let start = agent::start(machine, process, Arc::clone(&at.world), net, at.id, at.config.clone());
-                start.map(move |started| Done::Started(host, started.map(Started::Agent))).boxed_local()
+                start.map(move |started| Done::Started(host, started.map(|(running, agent)| Started::Agent(running, agent)))).boxed_local()
             }
             Host::Coordinator | Host::People => {
                 self.coordinator.process = process.clone();
@@ -416,11 +447,28 @@ impl Sim {
     }
 
     fn done(&mut self, done: Done) {
-        let Done::Started(host, started) = done else { return };
+        let (host, started) = match done {
+            Done::Acted => return,
+            Done::Started(host, started) => (host, started),
+            Done::Ended(index, life, why) => {
+                // Whoever looks after it starts it again.
+                let host = &self.agents[index];
+                if host.life == life && host.running.is_some() {
+                    self.trace.tell(|| format!("agent {index} ended: {why}"));
+                    self.trace.count("an agent ended by itself");
+                    self.bury(Host::Agent(index), None);
+                }
+                return;
+            }
+        };
         match started {
-            Ok(Started::Agent(running)) => {
+            Ok(Started::Agent(running, agent)) => {
                 if let Host::Agent(index) = host {
                     self.agents[index].running = Some(running);
+                    self.agents[index].life += 1;
+                    let life = self.agents[index].life;
+                    let ended = agent.ended().map(move |ended| Done::Ended(index, life, format!("{ended:?}")));
+                    self.under_way.push(ended.boxed_local());
                 }
                 self.set_doing(host, Doing::Up);
             }
@@ -450,14 +498,17 @@ impl Sim {
         let limit = Instant::now() + Duration::from_secs(120);
         loop {
             self.go_on(true).await;
-            let up = self.coordinator.doing == Doing::Up && self.agents.iter().all(|host| host.doing == Doing::Up);
-            if up {
+            if self.is_up() {
                 return Ok(());
             }
             if Instant::now() > limit {
                 return Err("a host does not start although nothing is in its way".to_owned());
             }
         }
+    }
+
+    fn is_up(&self) -> bool {
+        self.coordinator.doing == Doing::Up && self.agents.iter().all(|host| host.doing == Doing::Up)
     }
 
     fn hosts(&self) -> Vec<Host> {
