@@ -18,11 +18,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::forget::forget_member;
-use super::repository::RepoKey;
+use super::repository::{RepoKey, SiteName};
 use super::state::{LocalSets, Retries, SourceRow, members};
 use crate::engine::reconcile::Apply;
 use crate::model::{Name, NodeId, NodeState, OpId, SetId};
@@ -42,6 +43,8 @@ const RETRY_TICK: Duration = Duration::from_millis(500);
 pub struct Order {
     /// The set.
     pub set: SetId,
+    /// The site that the set's sources are in.
+    pub site: SiteName,
     /// The member.
     pub node: NodeId,
     /// Names this work, in staging and in kept versions.
@@ -105,6 +108,9 @@ pub struct Outlets {
 /// # Errors
 /// When the store fails for good.
 pub async fn run(context: Context, outlets: Outlets, cancel: CancellationToken) -> Result<(), StoreError> {
+    // Ticks on however often the bells ring meanwhile.
+    let mut retries = interval(RETRY_TICK);
+    retries.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let planned = plan_all(&context, &outlets).await?;
         if planned > 0 {
@@ -113,9 +119,9 @@ pub async fn run(context: Context, outlets: Outlets, cancel: CancellationToken) 
         tokio::select! {
             biased;
             () = cancel.cancelled() => return Ok(()),
+            _ = retries.tick() => wake_due(&context).await?,
             () = context.planner.notified() => {}
             () = outlets.under_way.fewer.notified() => {}
-            () = tokio::time::sleep(RETRY_TICK) => wake_due(&context).await?,
         }
     }
 }

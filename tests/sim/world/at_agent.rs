@@ -111,17 +111,15 @@ impl Asks {
 
     async fn some_member(&self, chance: &mut StdRng, direct: bool) -> Option<pb::LocalMember> {
         let members: Vec<_> = members(&self.local).await.ok()?.into_iter().flat_map(|(_, members)| members).collect();
-        let wanted: Vec<_> = members.into_iter().filter(|member| !direct || member.direct).collect();
+        // What is not at the source has no path that somebody there could name.
+        let named = |member: &pb::LocalMember| member.path.starts_with('/') && (!direct || member.direct);
+        let wanted: Vec<_> = members.into_iter().filter(named).collect();
         wanted.choose(chance).cloned()
     }
 
     async fn request_sync(&self, chance: &mut StdRng) -> Result<(), Status> {
         let Some(member) = self.some_member(chance, false).await else { return Ok(()) };
-        // What was deleted in the cloud is pushed again.
-        self.ledger.borrow_mut().contents.values_mut().for_each(|content| {
-            content.restored |= content.deleted.contains(&super::ledger::Side::Cloud);
-            content.copies += 1;
-        });
+        self.ledger.borrow_mut().asked_again();
         self.trace.tell(|| format!("requests sync of {}", member.path));
         let request = pb::RequestLocalSyncRequest { set_id: String::new(), path: member.path };
         service(self.local.clone()).request_local_sync(by_person(request)).await.map(drop)

@@ -152,7 +152,8 @@ impl Sim {
             let explained: Vec<&pb::LocalMember> = members
                 .iter()
                 .chain(&excluded)
-                .filter(|member| member.state() != pb::MemberState::Synced && member.reason() != pb::Reason::Unspecified)
+                // One that is pending at rest waits behind another one, which has a reason.
+                .filter(|member| member.state() == pb::MemberState::Pending || member.reason() != pb::Reason::Unspecified)
                 .collect();
             for member in members.iter().filter(|member| member.direct) {
                 let flat = sync.options.as_ref().is_some_and(|options| options.no_subfolders);

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
+use skybridge::coordinator::library::Marker;
 use skybridge::model::Kind;
 use skybridge::net::Channel;
 use skybridge::wire::pb::{self, library_service_client::LibraryServiceClient, sync_set_service_client::SyncSetServiceClient};
@@ -86,6 +87,15 @@ fn content(live: &Live) -> Option<Root> {
     live.node.content.as_ref().map(|content| key(&content.root))
 }
 
+/// The direct members of all sets: set and node.
+fn direct(library: &Library) -> Vec<(String, String)> {
+    let set = |live: &Live| match live.node.marker {
+        Some(Marker::DirectMember { set, .. }) => Some((set.to_string(), live.id.to_string())),
+        _ => None,
+    };
+    library.live.iter().filter_map(set).collect()
+}
+
 impl InCloud {
     pub(super) fn new(channel: Channel, token: String, trace: Trace, ledger: Rc<RefCell<Ledger>>) -> Self {
         Self { channel, token, trace, ledger }
@@ -145,6 +155,16 @@ impl InCloud {
                 let versions = library.versions.iter().filter(|(id, _)| *id == live.id);
                 let contents = versions.map(|(_, content)| key(&content.root)).collect();
                 Plan::RestoreVersion { path: live.path.clone(), version, contents }
+            }
+            95..98 => {
+                let (set, _) = direct(library).choose(chance)?.clone();
+                // What was deleted in the cloud is pushed again.
+                self.ledger.borrow_mut().asked_again();
+                Plan::RequestSync { set }
+            }
+            98.. => {
+                let (set, node) = direct(library).choose(chance)?.clone();
+                Plan::Unsync { set, node }
             }
             _ => {
                 let live = item(chance)?;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use skybridge::agent::state::{Applying, Dirty, InFlight, Members, Retries};
+use skybridge::agent::local::Local;
+use skybridge::agent::state::{Applying, Dirty, InFlight, Members, Retries, members};
 use skybridge::coordinator::{journal, sets};
-use skybridge::model::{Hash, Sequence};
+use skybridge::engine::reconcile::Waits;
+use skybridge::model::{Hash, MemberState, NodeId, Sequence, SetId};
 use skybridge::store::{ReadExt as _, StoreError};
 use skybridge::wire::pb::{self, local_service_server::LocalService};
 use tokio::time::{Instant, sleep, timeout};
@@ -17,11 +19,13 @@ use super::run::Sim;
 /// How long it may take: longer than the longest wait between two tries.
 const LIMIT: Duration = Duration::from_secs(900);
 /// How long one look at an agent may take.
-const LOOK: Duration = Duration::from_secs(120);
+const LOOK: Duration = Duration::from_secs(30);
 /// How long nothing more is sent.
 const QUIET: Duration = Duration::from_secs(60);
 /// What heartbeats and the transport's own pings may take in that time, for each agent.
 const QUIET_BYTES_MAX: u64 = 4_000;
+/// What asking for reports of changes, and whether the libraries are there, may take in that time.
+const QUIET_CALLS_MAX: u64 = 2_000;
 
 impl Sim {
     /// Lets nothing more go wrong and waits for rest. Returns what is wrong then.
@@ -66,9 +70,15 @@ impl Sim {
             }
             at_agent::approve(&local).await.map_err(|status| status.to_string())?;
             for (_, members) in at_agent::members(&local).await.map_err(|status| status.to_string())? {
-                let busy = [pb::MemberState::Pending, pb::MemberState::Syncing, pb::MemberState::Retrying];
-                if let Some(member) = members.iter().find(|member| busy.contains(&member.state())) {
-                    return Err(format!("agent {index}: {member:?}"));
+                for member in &members {
+                    let busy = match member.state() {
+                        pb::MemberState::Syncing | pb::MemberState::Retrying => true,
+                        pb::MemberState::Pending => !is_behind_explained(&local, member),
+                        _ => false,
+                    };
+                    if busy {
+                        return Err(format!("agent {index}: {member:?}"));
+                    }
                 }
             }
         }
@@ -133,14 +143,38 @@ impl Sim {
         // Reports of states and acknowledgements are on their way.
         sleep(Duration::from_secs(5)).await;
         let before = self.net.bytes_sent();
+        let calls: Vec<u64> = self.agents.iter().map(|host| host.machine.calls()).collect();
         sleep(QUIET).await;
         let mut failures = Vec::new();
+        for (host, before) in self.agents.iter().zip(calls) {
+            let made = host.machine.calls() - before;
+            if made > QUIET_CALLS_MAX {
+                failures.push(format!("BUSY: {} made {made} calls of the file system although nobody did anything", host.site));
+            }
+        }
         for (way, after) in self.net.bytes_sent() {
             let sent = after - before.get(&way).copied().unwrap_or_default();
             if sent > QUIET_BYTES_MAX {
-                failures.push(format!("{sent} bytes were sent from {:?} to {:?} although nobody did anything", way.0, way.1));
+                failures.push(format!("BUSY: {sent} bytes were sent from {:?} to {:?} although nobody did anything", way.0, way.1));
             }
         }
         failures
     }
+}
+
+/// Whether a member waits for its turn behind one that stands still for a reason.
+fn is_behind_explained(local: &Local, member: &pb::LocalMember) -> bool {
+    let (Ok(set), Ok(node)) = (member.set_id.parse::<SetId>(), member.node_id.parse::<NodeId>()) else { return false };
+    let found = local.context.store.read(|read| {
+        let mut at = node;
+        for _ in 0..100 {
+            let Some(row) = members::load(read, set, at)? else { return Ok(false) };
+            match row.waits {
+                Some(Waits::Node(next)) if row.status.now.reason.is_none() => at = next,
+                _ => return Ok(row.status.now.reason.is_some() && row.status.now.state != MemberState::Retrying),
+            }
+        }
+        Ok::<_, StoreError>(false)
+    });
+    found.unwrap_or(false)
 }

@@ -108,6 +108,14 @@ impl Ledger {
         self.fresh.remove(&agent);
     }
 
+    /// Somebody asked to sync again: what was deleted in the cloud, and kept at a source, is pushed again.
+    pub(super) fn asked_again(&mut self) {
+        for content in self.contents.values_mut() {
+            content.restored |= content.deleted.contains(&Side::Cloud);
+            content.copies += 1;
+        }
+    }
+
     /// The power went at a source: what was not durable may be gone, and what was overwritten or deleted may be back.
     pub(super) fn lost_power_at_source(&mut self, agent: usize) {
         for root in self.fresh.remove(&agent).unwrap_or_default() {

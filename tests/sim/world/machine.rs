@@ -1,6 +1,7 @@
 //! A machine with its disk and its clock, and what goes wrong in it.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::rngs::StdRng;
@@ -30,13 +31,22 @@ pub(crate) struct Machine {
     trace: Trace,
     faults: Arc<Mutex<(Faults, StdRng)>>,
     died: mpsc::UnboundedSender<Host>,
+    calls: Arc<AtomicU64>,
 }
 
 impl Machine {
     pub(crate) fn new(host: Host, seed: u64, clock: Clock, trace: Trace, died: mpsc::UnboundedSender<Host>) -> Self {
         let disk = Disk::new(VolumeOptions::default());
         disk.set_now(clock.stamp());
-        Self { host, disk, clock, trace, faults: Arc::new(Mutex::new((Faults::default(), StdRng::seed_from_u64(seed)))), died }
+        Self {
+            host,
+            disk,
+            clock,
+            trace,
+            faults: Arc::new(Mutex::new((Faults::default(), StdRng::seed_from_u64(seed)))),
+            died,
+            calls: Arc::default(),
+        }
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, (Faults, StdRng)> {
@@ -53,6 +63,7 @@ impl Machine {
 
     fn decide(&self, call: &Call<'_>) -> Verdict {
         self.disk.set_now(self.clock.stamp());
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let Some(effect) = call.effect else { return Verdict::Proceed };
         self.trace.note(&[format!("{:?} {:?} {effect}", self.host, call.kind).as_bytes(), call.name]);
         let mut faults = self.faults();
@@ -78,6 +89,11 @@ impl Machine {
             }
             _ => Verdict::Proceed,
         }
+    }
+
+    /// How many calls of the file system were made so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
     }
 
     pub(crate) fn kind(&self) -> &'static str {

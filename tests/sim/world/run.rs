@@ -74,7 +74,9 @@ pub(crate) fn run(seed: Seed, told: bool) -> Outcome {
     drop(runtime);
     failures.extend(log::panics().into_iter().map(|panic| format!("panicked: {panic}")));
     for error in errors {
-        trace.count(format!("logged: {}", error.split(" message=").nth(1).unwrap_or_default()));
+        let message = error.split(" message=").nth(1).unwrap_or_default();
+        let end = message.find(['=']).and_then(|end| message[..end].rfind(' ')).unwrap_or(message.len());
+        trace.count(format!("logged: {}", &message[..end]));
     }
     Outcome { seed, failures, hash: trace.hash(), counts: trace.counts(), told: trace.told() }
 }

@@ -2,6 +2,7 @@
 
 mod ending;
 mod knowing;
+mod retrying;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
