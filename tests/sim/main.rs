@@ -29,9 +29,7 @@ fn seeds_lose_nothing_bring_nothing_back_and_agree() {
 
 #[test]
 fn a_seed_run_twice_gives_the_same_trace() {
-    for number in 1..=2 {
-        let seed = world::Seed { workload: number, schedule: number };
-        let (first, second) = (world::run(seed, false), world::run(seed, false));
-        assert_eq!((first.hash, first.counts), (second.hash, second.counts), "seed {seed}");
-    }
+    let seed = world::Seed { workload: 1, schedule: 9 };
+    let (first, second) = (world::run(seed, false), world::run(seed, false));
+    assert_eq!((first.hash, first.counts), (second.hash, second.counts), "seed {seed}");
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use skybridge::agent::versions::Versions;
 use skybridge::coordinator::journal::Entry;
+use skybridge::coordinator::library::Marker;
 use skybridge::coordinator::networks;
 use skybridge::depot::Scope;
 use skybridge::model::ContentRef;
@@ -198,7 +199,13 @@ fn compare(
         let under = |path: &str| inner(path, &at.path).map(str::to_owned);
         library.live.iter().filter_map(|live| Some((under(&live.path)?, live.id.to_string()))).collect()
     });
-    let paths: BTreeSet<&String> = here.keys().chain(there.keys()).collect();
+    // What is a direct member of another set, or was taken out of this one, is passed over with all that is in it.
+    let foreign: Vec<&str> = library.live.iter().filter(|live| is_foreign(live, &member.set_id)).map(|live| live.path.as_str()).collect();
+    let is_passed_over = |path: &str| {
+        let full = at.map_or_else(String::new, |at| format!("{}/{path}", at.path));
+        !here.contains_key(path) && foreign.iter().any(|top| inner(&full, top).is_some())
+    };
+    let paths: BTreeSet<&String> = here.keys().chain(there.keys()).filter(|path| !is_passed_over(path)).collect();
     for path in paths {
         if here.get(path) == there.get(path) || (flat && path.contains('/')) {
             continue;
@@ -220,6 +227,14 @@ fn compare(
             };
             failures.push(format!("DIFFERENT: agent {agent}: {full}: {} here, {} in the cloud, and no reason", side(&here), side(&there)));
         }
+    }
+}
+
+fn is_foreign(live: &super::library::Live, set: &str) -> bool {
+    match live.node.marker {
+        Some(Marker::DirectMember { set: other, .. }) => other.to_string() != set,
+        Some(Marker::Released { .. }) => true,
+        None => false,
     }
 }
 
