@@ -27,6 +27,7 @@ impl State {
         let volume = self.node(folder.node).volume;
         self.check_room(volume)?;
         let operation = self.begin(volume)?;
+        let mode = if matches!(body, Body::Folder(_)) { mode & 0o1777 } else { mode };
         let node = self.make_node(operation, caller, folder.node, mode, body);
         let named = self.attach(operation, folder.node, &name, node);
         self.stamp_modified(operation, folder.node);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use skybridge::sys::{Errno, FileKind, FileStat, Result};
 
+use super::attributes::check_attribute;
 use super::caller::{Caller, READ};
 use super::naming::Rename;
 use super::node::Body;
@@ -199,6 +200,7 @@ impl Person {
 
     /// Sets an extended attribute, or removes it.
     pub(crate) fn set_attribute(&self, path: &Path, name: &[u8], value: Option<&[u8]>) -> Result<()> {
+        check_attribute(name, value)?;
         self.at(path, true, |state, place| state.set_attribute(&self.caller, place, name, value))
     }
 
@@ -236,6 +238,6 @@ impl OpenedByPerson {
     }
 }
 
-pub(super) fn os(name: &[u8]) -> &std::ffi::OsStr {
+pub(crate) fn os(name: &[u8]) -> &std::ffi::OsStr {
     std::os::unix::ffi::OsStrExt::from_bytes(name)
 }
