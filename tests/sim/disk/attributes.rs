@@ -68,7 +68,6 @@ impl State {
     }
 
     pub(super) fn attribute(&self, caller: &Caller, id: Id, name: &[u8]) -> Result<Vec<u8>> {
-        check_name(name)?;
         let node = self.node(id);
         if !self.volumes[node.volume].options.attributes {
             return Err(Errno::OPNOTSUPP);
@@ -92,7 +91,6 @@ impl State {
 
     /// Sets or removes an attribute.
     pub(super) fn set_attribute(&mut self, caller: &Caller, place: Place, name: &[u8], value: Option<&[u8]>) -> Result<()> {
-        check_attribute(name, value)?;
         let node = self.node(place.node);
         if !self.volumes[node.volume].options.attributes {
             return Err(Errno::OPNOTSUPP);
@@ -145,6 +143,9 @@ impl State {
             return Ok(());
         }
         caller.check_owns(&node.meta)?;
+        if list.as_ref().is_some_and(|list| !list.is_valid()) {
+            return Err(Errno::INVAL);
+        }
         let mut meta = node.meta.clone();
         if let Some(list) = list.as_ref().filter(|_| name == ACL) {
             meta.mode = meta.mode & !0o777 | list.mode();
@@ -186,15 +187,13 @@ impl Kind {
 
 /// Checks what Linux checks before it looks for the file.
 pub(super) fn check_attribute(name: &[u8], value: Option<&[u8]>) -> Result<()> {
-    check_name(name)?;
-    if value.is_some_and(|value| value.len() > VALUE_BYTES_MAX) { Err(Errno::TOOBIG) } else { Ok(()) }
-}
-
-fn check_name(name: &[u8]) -> Result<()> {
     if name.contains(&0) {
         return Err(Errno::INVAL);
     }
-    if name.is_empty() || name.len() > NAME_BYTES_MAX { Err(Errno::RANGE) } else { Ok(()) }
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        return Err(Errno::RANGE);
+    }
+    if value.is_some_and(|value| value.len() > VALUE_BYTES_MAX) { Err(Errno::TOOBIG) } else { Ok(()) }
 }
 
 fn put(meta: &mut Meta, name: &[u8], value: Option<&[u8]>) {

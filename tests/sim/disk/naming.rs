@@ -107,9 +107,8 @@ impl State {
             (Last::Name(_), _) if how == Rename::NoReplace => return Err(Errno::EXIST),
             _ => return Err(Errno::BUSY),
         };
-        let source = self.lookup(old_folder, &old)?;
+        let source = self.lookup(old_folder, &old)?.ok_or(Errno::NOENT)?;
         let target = self.lookup(new_folder, &new)?;
-        let source = source.ok_or(Errno::NOENT)?;
         match (how, target) {
             (Rename::NoReplace, Some(_)) => return Err(Errno::EXIST),
             (Rename::Exchange, None) => return Err(Errno::NOENT),

@@ -36,7 +36,8 @@ pub(super) struct Kernel {
     top: PathBuf,
     agent: u32,
     watches: LinuxWatches,
-    writers: [Option<OwnedFd>; WRITERS],
+    /// What people have open, and who.
+    writers: [Option<(OwnedFd, u32)>; WRITERS],
 }
 
 /// Takes the rights of a user, for this thread alone.
@@ -59,7 +60,7 @@ impl Kernel {
         Self { _dir: dir, top, agent, watches: LinuxWatches::new().unwrap(), writers: Default::default() }
     }
 
-    fn done(&mut self, act: &Act) -> Result<()> {
+    fn done(&mut self, user: u32, act: &Act) -> Result<()> {
         let at = |path: &[u8]| self.top.join(crate::disk::os(path));
         let set = XattrFlags::empty();
         match act {
@@ -75,15 +76,17 @@ impl Kernel {
                     return Err(Errno::INVAL);
                 }
                 let opened = fs::open(&path, flags, Mode::from_raw_mode(0o666))?;
-                self.writers[*writer] = Some(opened);
+                self.writers[*writer] = Some((opened, user));
                 Ok(())
             }
             Act::Write(writer, offset, length) => match &self.writers[*writer] {
                 Some(_) if *length == 0 => Ok(()),
-                Some(file) => rustix::io::pwrite(file, &vec![b'w'; *length], *offset).map(drop),
+                Some((file, _)) => rustix::io::pwrite(file, &vec![b'w'; *length], *offset).map(drop),
                 None => Err(Errno::BADF),
             },
-            Act::Shorten(writer, length) => self.writers[*writer].as_ref().map_or(Err(Errno::BADF), |file| fs::ftruncate(file, *length)),
+            Act::Shorten(writer, length) => {
+                self.writers[*writer].as_ref().map_or(Err(Errno::BADF), |(file, _)| fs::ftruncate(file, *length))
+            }
             Act::Close(writer) => {
                 self.writers[*writer] = None;
                 Ok(())
@@ -140,8 +143,13 @@ impl Side for Kernel {
     }
 
     fn act(&mut self, user: u32, act: &Act) -> Result<()> {
+        // Whoever opened a file is who writes to it.
+        let user = match act {
+            Act::Write(writer, ..) | Act::Shorten(writer, _) => self.writers[*writer].as_ref().map_or(user, |(_, opener)| *opener),
+            _ => user,
+        };
         become_user(user);
-        let done = self.done(act);
+        let done = self.done(user, act);
         become_user(0);
         done
     }

@@ -24,7 +24,7 @@ mod watching;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -82,7 +82,7 @@ pub struct FilesystemRepository {
     folders: Mutex<FolderIndex>,
     watched: Mutex<watching::Watched>,
     /// Folders whose names are not durable yet, by device and inode.
-    unsettled: Mutex<HashMap<(u64, u64), Handle>>,
+    unsettled: Mutex<BTreeMap<(u64, u64), Handle>>,
 }
 
 impl FilesystemRepository {
