@@ -39,12 +39,11 @@ impl Acl {
             permissions: u16::from_le_bytes([*p0, *p1]).into(),
             id: u32::from_le_bytes(*id),
         };
-        let list = Self(entries.iter().map(entry).collect());
-        if list.is_valid() { Ok(Some(list)) } else { Err(Errno::INVAL) }
+        Ok(Some(Self(entries.iter().map(entry).collect())))
     }
 
     /// Owner, named users, group, named groups, mask, others: in this order, and a mask where anybody is named.
-    fn is_valid(&self) -> bool {
+    pub(super) fn is_valid(&self) -> bool {
         let count = |tag: u16| self.0.iter().filter(|entry| entry.tag == tag).count();
         let named = count(USER) + count(GROUP) > 0;
         let once = [USER_OBJ, GROUP_OBJ, OTHER].into_iter().all(|tag| count(tag) == 1);

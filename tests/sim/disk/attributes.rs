@@ -68,17 +68,20 @@ impl State {
     }
 
     pub(super) fn attribute(&self, caller: &Caller, id: Id, name: &[u8]) -> Result<Vec<u8>> {
-        check_name(name)?;
         let node = self.node(id);
         if !self.volumes[node.volume].options.attributes {
             return Err(Errno::OPNOTSUPP);
         }
-        match Kind::of(name)? {
+        match Kind::of(name) {
             Kind::User => {
                 if !matches!(node.kind(), FileKind::Regular | FileKind::Folder) {
                     return Err(Errno::NODATA);
                 }
                 caller.check(node, READ)?;
+            }
+            Kind::Strange => {
+                caller.check(node, READ)?;
+                return Err(Errno::OPNOTSUPP);
             }
             Kind::Trusted if !caller.is_root() => return Err(Errno::NODATA),
             Kind::Trusted | Kind::List => {}
@@ -88,15 +91,15 @@ impl State {
 
     /// Sets or removes an attribute.
     pub(super) fn set_attribute(&mut self, caller: &Caller, place: Place, name: &[u8], value: Option<&[u8]>) -> Result<()> {
-        check_name(name)?;
-        if value.is_some_and(|value| value.len() > VALUE_BYTES_MAX) {
-            return Err(Errno::TOOBIG);
-        }
         let node = self.node(place.node);
         if !self.volumes[node.volume].options.attributes {
             return Err(Errno::OPNOTSUPP);
         }
-        match Kind::of(name)? {
+        match Kind::of(name) {
+            Kind::Strange => {
+                caller.check(node, WRITE)?;
+                return Err(Errno::OPNOTSUPP);
+            }
             Kind::List => return self.set_list(caller, place, name, value),
             Kind::Trusted if !caller.is_root() => return Err(Errno::PERM),
             Kind::Trusted => {}
@@ -133,20 +136,30 @@ impl State {
             return Err(Errno::OPNOTSUPP);
         }
         if name == DEFAULT_ACL && !node.is_folder() {
-            return if list.is_some() { Err(Errno::ACCESS) } else { Ok(()) };
+            if list.is_some() {
+                return Err(Errno::ACCESS);
+            }
+            self.report_attributes(place.node, place.name);
+            return Ok(());
         }
         caller.check_owns(&node.meta)?;
+        if list.as_ref().is_some_and(|list| !list.is_valid()) {
+            return Err(Errno::INVAL);
+        }
+        let mut meta = node.meta.clone();
+        if let Some(list) = list.as_ref().filter(|_| name == ACL) {
+            meta.mode = meta.mode & !0o777 | list.mode();
+            drop_foreign_set_group(caller, &mut meta);
+        }
+        // A list that says no more than the mode is not kept.
+        let kept = list.filter(|list| name == DEFAULT_ACL || !list.is_minimal());
+        put(&mut meta, name, kept.map(|list| list.bytes()).as_deref());
+        let same = meta == node.meta;
         let operation = self.begin(node.volume)?;
-        self.stamp_changed(operation, place.node);
-        self.change(operation, place.node, |meta| {
-            if let Some(list) = list.as_ref().filter(|_| name == ACL) {
-                meta.mode = meta.mode & !0o777 | list.mode();
-                drop_foreign_set_group(caller, meta);
-            }
-            // A list that says no more than the mode is not kept.
-            let kept = list.filter(|list| name == DEFAULT_ACL || !list.is_minimal());
-            put(meta, name, kept.map(|list| list.bytes()).as_deref());
-        });
+        if !same {
+            self.change(operation, place.node, |now| *now = meta);
+            self.stamp_changed(operation, place.node);
+        }
         self.report_attributes(place.node, place.name);
         Ok(())
     }
@@ -157,24 +170,30 @@ enum Kind {
     User,
     Trusted,
     List,
+    /// None that the file system keeps.
+    Strange,
 }
 
 impl Kind {
-    fn of(name: &[u8]) -> Result<Self> {
+    fn of(name: &[u8]) -> Self {
         match name {
-            ACL | DEFAULT_ACL => Ok(Self::List),
-            _ if name.starts_with(b"user.") => Ok(Self::User),
-            _ if name.starts_with(b"trusted.") => Ok(Self::Trusted),
-            _ => Err(Errno::OPNOTSUPP),
+            ACL | DEFAULT_ACL => Self::List,
+            _ if name.starts_with(b"user.") => Self::User,
+            _ if name.starts_with(b"trusted.") => Self::Trusted,
+            _ => Self::Strange,
         }
     }
 }
 
-fn check_name(name: &[u8]) -> Result<()> {
+/// Checks what Linux checks before it looks for the file.
+pub(super) fn check_attribute(name: &[u8], value: Option<&[u8]>) -> Result<()> {
     if name.contains(&0) {
         return Err(Errno::INVAL);
     }
-    if name.is_empty() || name.len() > NAME_BYTES_MAX { Err(Errno::RANGE) } else { Ok(()) }
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        return Err(Errno::RANGE);
+    }
+    if value.is_some_and(|value| value.len() > VALUE_BYTES_MAX) { Err(Errno::TOOBIG) } else { Ok(()) }
 }
 
 fn put(meta: &mut Meta, name: &[u8], value: Option<&[u8]>) {

@@ -72,7 +72,9 @@ impl Caller {
         if self.user == meta.owner {
             return meta.mode >> 6 & 7;
         }
-        match meta.attributes.get(ACL).and_then(|bytes| Acl::parse(bytes).ok().flatten()) {
+        // Linux looks at the list only where the group's bits show that it grants anything.
+        let list = meta.attributes.get(ACL).filter(|_| meta.mode & 0o070 != 0);
+        match list.and_then(|bytes| Acl::parse(bytes).ok().flatten()) {
             Some(list) => list.granted(self, meta.group),
             None if self.is_in(meta.group) => meta.mode >> 3 & 7,
             None => meta.mode & 7,

@@ -104,7 +104,7 @@ impl Content {
             0 => self.durable.len(),
             1 => seen,
             2 => self.shortest,
-            _ => chance.random_range(self.shortest / BLOCK_BYTES..=seen / BLOCK_BYTES) * BLOCK_BYTES,
+            _ => (chance.random_range(self.shortest / BLOCK_BYTES..=seen / BLOCK_BYTES) * BLOCK_BYTES).max(self.shortest),
         }
     }
 }

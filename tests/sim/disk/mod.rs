@@ -46,7 +46,7 @@ use skybridge::sys::{Errno, Result};
 
 pub(crate) use caller::Caller;
 pub(crate) use faults::{Call, CallKind, Hook, Verdict};
-pub(crate) use people::{OpenedByPerson, Person};
+pub(crate) use people::{OpenedByPerson, Person, os};
 pub(crate) use power::PowerLoss;
 pub(crate) use process::Process;
 pub(crate) use storage::{DiskFile, DiskPacks};

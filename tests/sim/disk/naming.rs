@@ -27,6 +27,7 @@ impl State {
         let volume = self.node(folder.node).volume;
         self.check_room(volume)?;
         let operation = self.begin(volume)?;
+        let mode = if matches!(body, Body::Folder(_)) { mode & 0o1777 } else { mode };
         let node = self.make_node(operation, caller, folder.node, mode, body);
         let named = self.attach(operation, folder.node, &name, node);
         self.stamp_modified(operation, folder.node);
@@ -48,7 +49,8 @@ impl State {
         let node = self.node(source.node);
         // As `fs.protected_hardlinks` has it: what is not theirs must be a plain file that they may read and write.
         let plain = matches!(node.body, Body::Regular(_)) && node.meta.mode & 0o4000 == 0 && node.meta.mode & 0o2010 != 0o2010;
-        if !caller.owns(&node.meta) && !(plain && caller.check(node, 6).is_ok()) {
+        let allowed = caller.owns(&node.meta) || (plain && caller.check(node, 6).is_ok());
+        if !allowed {
             return Err(Errno::PERM);
         }
         self.may_create(caller, folder.node)?;
@@ -106,9 +108,8 @@ impl State {
             (Last::Name(_), _) if how == Rename::NoReplace => return Err(Errno::EXIST),
             _ => return Err(Errno::BUSY),
         };
-        let source = self.lookup(old_folder, &old)?;
+        let source = self.lookup(old_folder, &old)?.ok_or(Errno::NOENT)?;
         let target = self.lookup(new_folder, &new)?;
-        let source = source.ok_or(Errno::NOENT)?;
         match (how, target) {
             (Rename::NoReplace, Some(_)) => return Err(Errno::EXIST),
             (Rename::Exchange, None) => return Err(Errno::NOENT),

@@ -60,6 +60,10 @@ impl State {
         if !self.volumes[volume].options.unnamed {
             return Err(Errno::OPNOTSUPP);
         }
+        // In a folder that is removed ext4 makes no inodes.
+        if folder.links == 0 {
+            return Err(Errno::PERM);
+        }
         self.check_room(volume)?;
         let operation = self.begin(volume)?;
         let node = self.make_node(operation, caller, dir.node, mode, Self::empty());
@@ -121,8 +125,11 @@ impl State {
         }
         let operation = self.begin(self.node(place.node).volume)?;
         self.stamp_modified(operation, place.node);
-        if !caller.is_root() {
-            self.change(operation, place.node, |meta| meta.mode = caller.without_set_ids(meta));
+        let mode = self.node(place.node).meta.mode;
+        let left = caller.without_set_ids(&self.node(place.node).meta);
+        if !caller.is_root() && left != mode {
+            self.change(operation, place.node, |meta| meta.mode = left);
+            self.report_attributes(place.node, place.name);
         }
         if let Body::Regular(content) = &mut self.node_mut(place.node).body {
             content.write(&bytes[..fitting], offset as usize);
@@ -150,7 +157,8 @@ impl State {
         if let Body::Regular(content) = &mut self.node_mut(place.node).body {
             content.set_length(length as usize);
         }
-        self.report_bytes(place.name);
+        // By the name that it had, though not when something is written to it then: so Linux has it.
+        self.report_attributes(place.node, place.name);
         Ok(())
     }
 

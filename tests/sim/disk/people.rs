@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use skybridge::sys::{Errno, FileKind, FileStat, Result};
 
+use super::attributes::check_attribute;
 use super::caller::{Caller, READ};
 use super::naming::Rename;
 use super::node::Body;
 use super::process::bytes;
 use super::state::{Place, State};
-use super::walk::{FOLLOWED, PLAIN};
+use super::walk::{FOLLOWED, Last, PLAIN};
 use super::{Disk, Opened};
 
 /// Somebody who works on the machine, or through a server that runs there.
@@ -48,20 +49,21 @@ impl Person {
     /// Opens a file for writing; with `create`, makes it if there is none; with `truncate`, empties it.
     pub(crate) fn open(&self, path: &Path, create: bool, truncate: bool) -> Result<OpenedByPerson> {
         let mut state = self.disk.state();
-        let (caller, top) = (&self.caller, state.top());
-        let id = match state.at_path(caller, path, FOLLOWED) {
-            Ok(place) => {
+        let caller = &self.caller;
+        let (folder, last, found) = state.follow(caller, state.top(), bytes(path), FOLLOWED, false)?;
+        let id = match (found, last) {
+            (Some(place), _) => {
                 let id = state.open_file(caller, place, None, true)?;
                 if truncate {
                     state.set_length(caller, id, 0)?;
                 }
                 id
             }
-            Err(Errno::NOENT) if create => {
-                let place = state.make(caller, top, bytes(path), 0o666, State::empty())?;
+            (None, Last::Name(name)) if create => {
+                let place = state.make(caller, folder, &name, 0o666, State::empty())?;
                 state.open_place(place, None, false, true)
             }
-            Err(errno) => return Err(errno),
+            (None, _) => return Err(Errno::NOENT),
         };
         drop(state);
         Ok(OpenedByPerson { person: self.clone(), opened: Opened { disk: self.disk.clone(), id } })
@@ -199,11 +201,13 @@ impl Person {
 
     /// Sets an extended attribute, or removes it.
     pub(crate) fn set_attribute(&self, path: &Path, name: &[u8], value: Option<&[u8]>) -> Result<()> {
+        check_attribute(name, value)?;
         self.at(path, true, |state, place| state.set_attribute(&self.caller, place, name, value))
     }
 
     /// Returns an extended attribute.
     pub(crate) fn attribute(&self, path: &Path, name: &[u8]) -> Result<Vec<u8>> {
+        check_attribute(name, None)?;
         self.at(path, true, |state, place| state.attribute(&self.caller, place.node, name))
     }
 
@@ -236,6 +240,6 @@ impl OpenedByPerson {
     }
 }
 
-pub(super) fn os(name: &[u8]) -> &std::ffi::OsStr {
+pub(crate) fn os(name: &[u8]) -> &std::ffi::OsStr {
     std::os::unix::ffi::OsStrExt::from_bytes(name)
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use skybridge::sys::{Access, DirEntry, Errno, FileHandle, FileStat, Files, Handle, Result};
 
+use super::attributes::check_attribute;
 use super::caller::Caller;
 use super::faults::{CallKind, Faults, Hook, Verdict};
 use super::naming::Rename;
@@ -297,14 +298,17 @@ impl Files for Process {
     }
 
     fn attribute(&self, file: &Handle, name: &[u8]) -> Result<Vec<u8>> {
+        check_attribute(name, None)?;
         self.with_opened(CallKind::Attribute, name, file, |state, place| state.attribute(&self.caller, place.node, name))
     }
 
     fn set_attribute(&self, file: &Handle, name: &[u8], value: &[u8]) -> Result<()> {
+        check_attribute(name, Some(value))?;
         self.with_opened(CallKind::SetAttribute, name, file, |state, place| state.set_attribute(&self.caller, place, name, Some(value)))
     }
 
     fn remove_attribute(&self, file: &Handle, name: &[u8]) -> Result<()> {
+        check_attribute(name, None)?;
         self.with_opened(CallKind::SetAttribute, name, file, |state, place| state.set_attribute(&self.caller, place, name, None))
     }
 

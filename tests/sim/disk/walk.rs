@@ -132,8 +132,15 @@ impl State {
         }
     }
 
-    /// Follows a path, to the end or only to the folder that its last component is in.
-    fn follow(&self, caller: &Caller, start: Place, path: &[u8], how: How, only_parent: bool) -> Result<(Place, Last, Option<Place>)> {
+    /// Follows a path, to the end or only to the folder that its last component is in. At the end there can be nothing.
+    pub(super) fn follow(
+        &self,
+        caller: &Caller,
+        start: Place,
+        path: &[u8],
+        how: How,
+        only_parent: bool,
+    ) -> Result<(Place, Last, Option<Place>)> {
         check_path(path)?;
         let mut at = start;
         let mut links = 0;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skybridge::sys::{Handle, Result, WatchEvent, WatchId, Watches};
+use skybridge::sys::{Errno, Handle, Result, WatchEvent, WatchId, Watches};
 
 use super::caller::READ;
 use super::faults::CallKind;
@@ -36,10 +36,10 @@ impl Watches for DiskWatches {
         self.process.call(CallKind::Watch, b"", |state| {
             let place = state.place(id)?;
             let node = state.node(place.node);
-            self.process.caller.check(node, READ)?;
             if !node.is_folder() {
-                return Err(skybridge::sys::Errno::NOTDIR);
+                return Err(Errno::NOTDIR);
             }
+            self.process.caller.check(node, READ)?;
             state.add_watch(self.instance, place.node)
         })
     }
