@@ -51,8 +51,12 @@ pub(crate) struct Outcome {
     pub(crate) told: Vec<String>,
 }
 
-/// Runs a seed; `told` keeps what a person reads to find a cause.
+/// Runs a seed; `told` keeps what a person reads to find a cause. In a thread of its own: libraries keep state in threads.
 pub(crate) fn run(seed: Seed, told: bool) -> Outcome {
+    std::thread::spawn(move || run_here(seed, told)).join().expect("a run ends")
+}
+
+fn run_here(seed: Seed, told: bool) -> Outcome {
     skybridge::task::run_blocking_inline();
     log::keep_panics();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
