@@ -32,7 +32,7 @@ pub(crate) fn drive() {
         let (workload, schedule) = text.split_once(':').unwrap_or((&text, &text));
         let parse = |text: &str| text.parse().unwrap_or_else(|_| panic!("SKYBRIDGE_SIM_SEED must look like 17:17"));
         let outcome = run(Seed { workload: parse(workload), schedule: parse(schedule) }, true);
-        println!("{}\n{}", outcome.told.join("\n"), counts(&outcome.counts));
+        println!("{}\n{}\ntrace {}", outcome.told.join("\n"), counts(&outcome.counts), outcome.hash);
         assert!(outcome.failures.is_empty(), "{}", outcome.failures.join("\n"));
         return;
     }
