@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -95,20 +96,8 @@ impl ChannelOptions {
 
     fn endpoint(&self, purpose: Use) -> Result<Endpoint, NetError> {
         let uri = self.uri()?;
-        let (stream, connection, frame) = match purpose {
-            Use::Control => (CONTROL_STREAM_WINDOW, CONTROL_CONNECTION_WINDOW, None),
-            Use::Bulk => (BULK_STREAM_WINDOW, BULK_CONNECTION_WINDOW, Some(BULK_FRAME_BYTES)),
-        };
         // The connector does TLS itself, so tonic must see a plain address.
-        Ok(Endpoint::from(without_tls(&uri)?)
-            .origin(uri)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(stream)
-            .initial_connection_window_size(connection)
-            .max_frame_size(frame))
+        Ok(tuned(Endpoint::from(without_tls(&uri)?).origin(uri), purpose))
     }
 
     /// Fetches the certificate of the authority that is pinned by its fingerprint, PEM.
@@ -202,6 +191,30 @@ impl ChannelOptions {
             }
         }))
     }
+}
+
+/// Makes a channel over any streams, such as those of a simulation. It connects when it is used.
+pub fn over<C, S>(purpose: Use, connector: C) -> Channel
+where
+    C: tower::Service<Uri, Response = TokioIo<S>, Error = std::io::Error, Future: Send> + Send + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    tuned(Endpoint::from_static("http://coordinator.invalid"), purpose).connect_with_connector_lazy(connector).into()
+}
+
+fn tuned(endpoint: Endpoint, purpose: Use) -> Endpoint {
+    let (stream, connection, frame) = match purpose {
+        Use::Control => (CONTROL_STREAM_WINDOW, CONTROL_CONNECTION_WINDOW, None),
+        Use::Bulk => (BULK_STREAM_WINDOW, BULK_CONNECTION_WINDOW, Some(BULK_FRAME_BYTES)),
+    };
+    endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(stream)
+        .initial_connection_window_size(connection)
+        .max_frame_size(frame)
 }
 
 async fn connect(tunnel: Option<Tunnel<HttpConnector>>, tls: Arc<ClientConfig>, uri: Uri) -> std::io::Result<TlsStream<TcpStream>> {

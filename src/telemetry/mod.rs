@@ -6,6 +6,7 @@
 mod context;
 mod metrics;
 mod prometheus;
+mod request;
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use tracing_subscriber::{EnvFilter, fmt};
 pub(crate) use context::{adopt, inject};
 pub use context::{adopt_traceparent, traceparent};
 pub use metrics::{Direction, Instruments, Session, metrics};
+pub(crate) use request::{RequestId, request_id};
 
 use crate::config::TelemetryConfig;
 use crate::task::{self, Tasks};

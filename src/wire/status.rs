@@ -7,9 +7,9 @@ use std::{collections::HashMap, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
-use uuid::Uuid;
 
 use crate::model::{Fault, FaultKind, Reason};
+use crate::telemetry;
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "skybridge.v1";
@@ -78,7 +78,7 @@ impl From<Fault> for Status {
                 details.set_retry_info(Some(fault.retry_after.unwrap_or(RETRY_DELAY_DEFAULT)));
             }
             FaultKind::Internal => {
-                let request_id = Uuid::new_v4().to_string();
+                let request_id = telemetry::request_id();
                 tracing::error!(request_id, cause = fault.internal, "a request failed");
                 details.set_request_info(request_id, "");
             }

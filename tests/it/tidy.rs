@@ -151,21 +151,37 @@ fn the_lowest_layers_depend_on_their_arguments_alone() {
 }
 
 #[test]
+fn a_simulated_disk_depends_on_its_seeds_alone() {
+    let forbidden = ["SystemTime", "Instant", "thread", "HashMap", "HashSet", "rand::rng()", "rand::random", "from_os_rng", "std::fs"];
+    let mut broken = Vec::new();
+    for file in rust_files("tests/sim/disk") {
+        for (number, line) in code(&file) {
+            if let Some(word) = forbidden.iter().find(|word| line.contains(*word)) {
+                broken.push(format!("{file}:{number}: {word}"));
+            }
+        }
+    }
+    assert_none(&broken, "the same calls of a simulated disk have the same results");
+}
+
+#[test]
 fn every_integration_test_is_run() {
-    let main = text("tests/it/main.rs");
-    let missing: Vec<String> = fs::read_dir(root().join("tests/it"))
-        .expect("the folder is there")
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
-        .map(|name| name.trim_end_matches(".rs").to_owned())
-        .filter(|name| name != "main" && !name.starts_with('.') && !main.contains(&format!("mod {name};")))
-        .collect();
-    assert_none(&missing, "tests/it/main.rs lists every file beside it");
+    for binary in ["tests/it", "tests/sim"] {
+        let main = text(&format!("{binary}/main.rs"));
+        let missing: Vec<String> = fs::read_dir(root().join(binary))
+            .expect("the folder is there")
+            .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+            .map(|name| name.trim_end_matches(".rs").to_owned())
+            .filter(|name| name != "main" && !name.starts_with('.') && !main.contains(&format!("mod {name};")))
+            .collect();
+        assert_none(&missing, &format!("{binary}/main.rs lists every file beside it"));
+    }
 }
 
 #[test]
 fn files_are_short_and_say_what_they_are_for() {
     let mut broken = Vec::new();
-    for file in rust_files("src") {
+    for file in ["src", "tests/sim"].into_iter().flat_map(rust_files) {
         let text = text(&file);
         let lines = text.lines().count();
         if lines > LINES_MAX {
@@ -181,7 +197,7 @@ fn files_are_short_and_say_what_they_are_for() {
 #[test]
 fn only_task_spawns_and_nothing_is_left_for_later() {
     let mut broken = Vec::new();
-    for file in ["src", "tests/it", "benches"].into_iter().flat_map(rust_files).filter(|file| file != "tests/it/tidy.rs") {
+    for file in ["src", "tests/it", "tests/sim", "benches"].into_iter().flat_map(rust_files).filter(|file| file != "tests/it/tidy.rs") {
         for (number, line) in code(&file) {
             let spawns = line.contains("tokio::spawn") || line.contains("task::spawn(");
             if spawns && file.starts_with("src/") && file != "src/task.rs" {

@@ -8,7 +8,7 @@ use super::{content, displaced};
 use crate::agent::context::Context;
 use crate::agent::planner::applied::{self, Ending};
 use crate::agent::planner::{Order, committed};
-use crate::agent::repository::{At, Displaced, Leftover, Placed, RepoKey, RepositoryError, Staged};
+use crate::agent::repository::{At, Displaced, Leftover, Placed, RepoKey, Repository, RepositoryError, Staged};
 use crate::agent::state::{Displacements, SourceRow, members};
 use crate::agent::tracker::Look;
 use crate::agent::versions::{self, Cause, Version};
@@ -156,7 +156,7 @@ fn stage(context: &Context, job: &mut Job) -> Result<(), RepositoryError> {
     let order = &job.order;
     match &order.apply {
         Apply::Create(state) => {
-            let folder = new_folder(order)?;
+            let folder = new_folder(&**repository, order)?;
             let mut staged = match (job.staged.take(), state.kind) {
                 (Some(staged), _) => staged,
                 (None, Kind::Folder) => repository.stage_folder(&folder, order.op)?,
@@ -201,15 +201,26 @@ fn changes(properties: &[(Property, Option<Value>)]) -> BTreeMap<Property, Optio
 }
 
 /// The folder that a new place is in.
-pub(super) fn new_folder(order: &Order) -> Result<RepoKey, RepositoryError> {
+pub(super) fn new_folder(repository: &dyn Repository, order: &Order) -> Result<RepoKey, RepositoryError> {
     // A direct member stays in whatever folder it is.
-    order.folder.clone().or_else(|| order.at.as_ref().map(|at| at.folder.clone())).ok_or(RepositoryError::Gone)
+    let known = order.folder.clone().or_else(|| order.at.as_ref().map(|at| at.folder.clone()));
+    known.or_else(|| library(repository, order)).ok_or(RepositoryError::Gone)
+}
+
+/// Where a direct member comes back that is not at the source any more: nobody knows where it was.
+fn library(repository: &dyn Repository, order: &Order) -> Option<RepoKey> {
+    match &order.apply {
+        Apply::Create(state) if state.place.parent.is_none() => {
+            repository.sites().into_iter().find(|site| site.name == order.site).and_then(|site| site.library)
+        }
+        _ => None,
+    }
 }
 
 fn place(context: &Context, order: &Order, staged: Option<Staged>) -> Result<Done, RepositoryError> {
     let repository = &context.repository;
     if let Apply::Create(state) = &order.apply {
-        let (folder, staged) = (new_folder(order)?, staged.ok_or(RepositoryError::Gone)?);
+        let (folder, staged) = (new_folder(&**repository, order)?, staged.ok_or(RepositoryError::Gone)?);
         let placed = repository.place_new(&staged, &folder, &state.place.name)?;
         return Ok(Done { ending: Ending::There(row(order, placed, folder, None), state.clone()), displaced: None });
     }
@@ -267,7 +278,7 @@ fn update(
         debug_assert!(fits.is_ok(), "a value taken from properties fits its property");
     }
     if let Some(place) = place {
-        let folder = new_folder(order)?;
+        let folder = new_folder(&**repository, order)?;
         match repository.rename(&at, &folder, &place.name) {
             Ok(placed) => {
                 now = Some(placed);

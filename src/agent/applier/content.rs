@@ -143,7 +143,7 @@ impl Writing {
     fn begin(repository: &dyn Repository, order: &Order, held: HashMap<Hash, u64>) -> Result<Self, RepositoryError> {
         let folder = match at(order) {
             Some(at) => at.folder,
-            None => new_folder(order)?,
+            None => new_folder(repository, order)?,
         };
         let old = match (at(order), order.at.as_ref()) {
             (Some(at), Some(source)) if !held.is_empty() => Some(repository.open(&at, &source.stamp)?),

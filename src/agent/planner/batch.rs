@@ -93,7 +93,7 @@ impl Run<'_> {
         let recorded = matches!(step, Step::Record(_));
         match step {
             Step::Rest if row.member.activity == Activity::Idle && needs_protection(local, &row) => {
-                self.apply(tx, &mut row, Apply::Protect)?
+                self.apply(tx, local, &mut row, Apply::Protect)?
             }
             Step::Rest if row.member.activity == Activity::Idle => status::settle(&mut row, now),
             Step::Rest => {}
@@ -103,7 +103,7 @@ impl Run<'_> {
             }
             Step::Hold(hold) => hold_row(&mut row, hold),
             Step::Push(push) => self.push(tx, &mut row, push)?,
-            Step::Apply(apply) => self.apply(tx, &mut row, apply)?,
+            Step::Apply(apply) => self.apply(tx, local, &mut row, apply)?,
             Step::Forget => return self.forget(tx, &before),
             Step::Adopt { target } => return adopt(tx, self.set, &before, target),
         }
@@ -132,7 +132,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn apply(&mut self, tx: &mut Transaction<'_>, row: &mut MemberRow, apply: Apply) -> Result<(), StoreError> {
+    fn apply(&mut self, tx: &mut Transaction<'_>, local: &LocalSet, row: &mut MemberRow, apply: Apply) -> Result<(), StoreError> {
         let op = OpId::from_uuid(self.world.mint());
         let folder = match new_place(&apply).and_then(|place| place.parent) {
             Some(parent) => members::load(tx, self.set, parent)?.and_then(|folder| folder.source).map(|source| source.key),
@@ -140,6 +140,7 @@ impl Run<'_> {
         };
         self.batch.orders.push(Order {
             set: self.set,
+            site: local.site.clone(),
             node: row.member.node,
             op,
             apply,
@@ -299,6 +300,17 @@ fn move_into(mut child: MemberRow, folder: NodeId) -> MemberRow {
 pub fn begin_anew(tx: &mut Transaction<'_>, set: SetId, row: &MemberRow, world: &dyn World) -> Result<(), StoreError> {
     let fresh = MemberRow::new(NodeId::from_uuid(world.mint()), PairingId::from_uuid(world.mint()));
     let node = fresh.member.node;
+    if let Target::Absent(departure) = row.member.target {
+        // What was in it there is gone with it, which nobody could tell once the folder is not known any more.
+        for child in members::at_target(tx, set, Some(row.member.node))? {
+            members::update(tx, set, child, |child| {
+                child.map(|mut child| {
+                    child.member.target = Target::Absent(departure);
+                    child
+                })
+            })?;
+        }
+    }
     members::save(tx, set, None, Some(&fresh))?;
     adopt(tx, set, row, node)?;
     if row.is_direct() && matches!(row.member.target, Target::Absent(Departure::Deleted)) {

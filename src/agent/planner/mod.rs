@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::forget::forget_member;
-use super::repository::RepoKey;
+use super::repository::{RepoKey, SiteName};
 use super::state::{LocalSets, Retries, SourceRow, members};
 use crate::engine::reconcile::Apply;
 use crate::model::{Name, NodeId, NodeState, OpId, SetId};
@@ -45,6 +45,8 @@ const RETRY_TICK: Duration = Duration::from_millis(500);
 pub struct Order {
     /// The set.
     pub set: SetId,
+    /// The site that the set's sources are in.
+    pub site: SiteName,
     /// The member.
     pub node: NodeId,
     /// Names this work, in staging and in kept versions.

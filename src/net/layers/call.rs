@@ -13,7 +13,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tracing::{Span, field};
 
-use crate::telemetry::metrics;
+use crate::telemetry::{RequestId, metrics};
 use crate::wire;
 
 /// The methods that exist. Whatever else a caller asks for is one label, so that a caller cannot make up labels.
@@ -36,12 +36,13 @@ pub(super) struct Call {
     server: bool,
     method: &'static str,
     span: Span,
+    request: Option<RequestId>,
     started: Instant,
     code: Option<Code>,
 }
 
 impl Call {
-    pub(super) fn start(server: bool, path: &str, request_id: Option<&str>) -> Self {
+    pub(super) fn start(server: bool, path: &str, request: Option<RequestId>) -> Self {
         let method = METHODS.get(path.trim_start_matches('/')).map_or("_OTHER", String::as_str);
         let span = tracing::info_span!(
             "rpc",
@@ -52,9 +53,9 @@ impl Call {
             rpc.method = method,
             rpc.status_code = field::Empty,
             "error.type" = field::Empty,
-            request_id,
+            request_id = request.as_ref().map(RequestId::as_str),
         );
-        Self { server, method, span, started: Instant::now(), code: None }
+        Self { server, method, span, request, started: Instant::now(), code: None }
     }
 
     pub(super) const fn span(&self) -> &Span {
@@ -97,9 +98,13 @@ impl hyper::body::Body for Watched {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let span = self.call.span.clone();
+        let (span, request) = (self.call.span.clone(), self.call.request.clone());
         let _entered = span.enter();
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let mut poll = || Pin::new(&mut self.body).poll_frame(context);
+        let frame = ready!(match request {
+            Some(request) => request.within(poll),
+            None => poll(),
+        });
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_ref() {

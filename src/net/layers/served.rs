@@ -53,16 +53,17 @@ where
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let id = request_id(request.headers(), &*self.world);
-        let call = Call::start(true, request.uri().path(), id.to_str().ok());
+        let named = telemetry::RequestId::new(id.to_str().unwrap_or_default());
+        let call = Call::start(true, request.uri().path(), Some(named.clone()));
         telemetry::adopt(call.span(), request.headers());
         let span = call.span().clone();
-        let answer = span.in_scope(|| self.inner.call(request));
+        let answer = named.within(|| span.in_scope(|| self.inner.call(request)));
         let answer = async move {
             let mut answer = watch(call, answer.await?);
             answer.headers_mut().insert(REQUEST_ID, id);
             Ok(answer)
         };
-        Box::pin(answer.instrument(span))
+        Box::pin(named.scope(answer.instrument(span)))
     }
 }
 

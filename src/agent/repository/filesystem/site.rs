@@ -224,10 +224,10 @@ impl SiteState {
 
 /// Finds out what the file system can do, by trying it in the staging folder.
 fn probe(files: &dyn Files, root: &Handle) -> Result<Capabilities> {
-    let (a, b, upper): (&[u8], &[u8], &[u8]) = (b"probe-a", b"probe-b", b"PROBE-A");
+    let (a, b, free, upper): (&[u8], &[u8], &[u8], &[u8]) = (b"probe-a", b"probe-b", b"probe-c", b"PROBE-A");
     let dir = files.open(root, STAGING, Access::Folder, false).map_err(refused)?;
     let clear = || {
-        [a, b].into_iter().try_for_each(|name| match files.remove_file(&dir, name) {
+        [a, b, free].into_iter().try_for_each(|name| match files.remove_file(&dir, name) {
             Err(Errno::NOENT) => Ok(()),
             other => other.map_err(refused),
         })
@@ -240,7 +240,8 @@ fn probe(files: &dyn Files, root: &Handle) -> Result<Capabilities> {
     let handle = files.file_handle(&file, None);
     let capabilities = Capabilities {
         exchange: files.exchange(&dir, a, &dir, b).is_ok(),
-        no_replace: files.rename_no_replace(&dir, a, &dir, b) == Err(Errno::EXIST),
+        // The kernel itself refuses a taken name. Only a free one shows whether the file system can; NFS cannot.
+        no_replace: files.rename_no_replace(&dir, b, &dir, a) == Err(Errno::EXIST) && files.rename_no_replace(&dir, b, &dir, free).is_ok(),
         handles: handle.is_ok(),
         open_by_handle: handle.is_ok_and(|handle| files.open_by_handle(root, &handle).is_ok()),
         leases: files.is_being_written(&file) == Ok(false),

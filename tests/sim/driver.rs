@@ -1,0 +1,86 @@
+//! Runs seeds: a bounded number of them, one, or as many as fit in a time.
+//!
+//! ```text
+//! cargo test --test sim                                              a few
+//! SKYBRIDGE_SIM_SEEDS=2000 cargo test --test sim seeds               so many
+//! SKYBRIDGE_SIM_SECONDS=7200 cargo test --test sim seeds             for so long
+//! SKYBRIDGE_SIM_SEED=17:17 cargo test --test sim seeds               one, WORKLOAD:SCHEDULE, and all that happened in it
+//! SKYBRIDGE_SIM_FIRST=100000                                         with the others: where to begin
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::world::{Outcome, Seed, run};
+
+/// How many seeds are run when nobody says how many, and from which on: each takes seconds in a build that is not optimised.
+const SEEDS: u64 = 5;
+const FIRST: u64 = 6;
+/// Failures that are described in full.
+const DESCRIBED_MAX: usize = 10;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number, and is {text:?}")))
+}
+
+/// Runs what the environment asks for.
+pub(crate) fn drive() {
+    if let Ok(text) = std::env::var("SKYBRIDGE_SIM_SEED") {
+        let (workload, schedule) = text.split_once(':').unwrap_or((&text, &text));
+        let parse = |text: &str| text.parse().unwrap_or_else(|_| panic!("SKYBRIDGE_SIM_SEED must look like 17:17"));
+        let outcome = run(Seed { workload: parse(workload), schedule: parse(schedule) }, true);
+        println!("{}\n{}\ntrace {}", outcome.told.join("\n"), counts(&outcome.counts), outcome.hash);
+        assert!(outcome.failures.is_empty(), "{}", outcome.failures.join("\n"));
+        return;
+    }
+    let first = number("SKYBRIDGE_SIM_FIRST").unwrap_or(FIRST);
+    let seconds = number("SKYBRIDGE_SIM_SECONDS").map(Duration::from_secs);
+    let seeds = number("SKYBRIDGE_SIM_SEEDS").unwrap_or(if seconds.is_some() { u64::MAX - first } else { SEEDS });
+    many(first, seeds, seconds);
+}
+
+/// Runs many, as many at one time as there are processors.
+fn many(first: u64, seeds: u64, seconds: Option<Duration>) {
+    let (begun, next) = (Instant::now(), AtomicU64::new(first));
+    let all = Mutex::new((0_u64, BTreeMap::<String, u64>::new(), Vec::<Outcome>::new()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= first + seeds || seconds.is_some_and(|limit| begun.elapsed() >= limit) {
+                        return;
+                    }
+                    let outcome = run(Seed { workload: number, schedule: number }, false);
+                    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                    all.0 += 1;
+                    for (kind, count) in &outcome.counts {
+                        *all.1.entry(kind.clone()).or_default() += count;
+                    }
+                    if !outcome.failures.is_empty() {
+                        println!("seed {} fails: {}", outcome.seed, outcome.failures.join("; "));
+                        all.2.push(outcome);
+                    }
+                }
+            });
+        }
+    });
+    let (done, kinds, failed) = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!("{}", counts(&kinds));
+    println!("{done} seeds from {first} in {:.1} s", begun.elapsed().as_secs_f64());
+    let described: Vec<_> =
+        failed.iter().take(DESCRIBED_MAX).map(|outcome| format!("{}: {}", outcome.seed, outcome.failures.join("\n  "))).collect();
+    assert!(failed.is_empty(), "{} of {done} seeds fail\n{}", failed.len(), described.join("\n"));
+}
+
+fn counts(counts: &BTreeMap<String, u64>) -> String {
+    counts.iter().fold(String::new(), |mut text, (kind, count)| {
+        // Writing to a text does not fail.
+        writeln!(text, "{count:>9} {kind}").ok();
+        text
+    })
+}

@@ -1,0 +1,36 @@
+//! The simulation: whole systems in one process, from one seed, over a model of their disks and their network.
+//!
+//! [`world`] runs a coordinator, agents and people in one thread and in virtual time; [`driver`] runs many seeds, or one, and says how.
+//! TLS is left out: streams are plain HTTP/2, and the server is told who connects.
+//!
+//! # What it found
+//!
+//! | what broke | found by | kept by |
+//! | --- | --- | --- |
+//! | tries by time were never made while the planner's bell rang more than twice a second, as on any busy agent | seed 1:1 does not come to rest | `what_is_due_is_tried_again_although_others_ring_all_the_time` |
+//! | a direct member that must come back at the source was tried for ever, without a reason: its folder is not known any more | seeds 1:1 and 2:2 do not come to rest | these seeds |
+//! | what was in a folder that is pushed again after a delete in the cloud stayed as if it were there still | reading why 4:4 does not come to rest | the seeds |
+//! | the id of a failed call in its status and in the log was another one than in its header | seed 1:1 run twice differs | `a_seed_run_twice_does_the_same` |
+//!
+//! Known and open: a member that waits for its turn behind one that stands still is `PENDING` and does not say why (seed 5:5), which the
+//! checks pass over. The same seed gives the same trace, but for frames by which the HTTP/2 library resets calls that were given up (seed
+//! 1:9): whether they leave hangs on something that is not the simulation's yet.
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail as a test does")]
+
+mod disk;
+mod disk_tests;
+mod driver;
+mod net;
+mod world;
+
+#[test]
+fn seeds_lose_nothing_bring_nothing_back_and_agree() {
+    driver::drive();
+}
+
+#[test]
+fn a_seed_run_twice_does_the_same() {
+    let seed = world::Seed { workload: 1, schedule: 9 };
+    let (first, second) = (world::run(seed, false), world::run(seed, false));
+    assert_eq!((first.failures, first.counts), (second.failures, second.counts), "seed {seed}");
+}

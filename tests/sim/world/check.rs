@@ -1,0 +1,249 @@
+//! What must hold in the end, whatever happened, by a model that knows only what people did and what can be seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use skybridge::agent::versions::Versions;
+use skybridge::coordinator::journal::Entry;
+use skybridge::coordinator::library::Marker;
+use skybridge::coordinator::networks;
+use skybridge::depot::Scope;
+use skybridge::model::ContentRef;
+use skybridge::store::{ReadExt as _, StoreError};
+use skybridge::sys::FileKind;
+use skybridge::transfer::AGENT_SCOPE;
+use skybridge::wire::pb;
+
+use super::agent::LIBRARY;
+use super::at_agent;
+use super::ledger::{Root, Side, key, root};
+use super::library::Library;
+use super::run::Sim;
+
+/// What is at a path: nothing for a folder.
+type Tree = BTreeMap<String, Option<Root>>;
+
+impl Sim {
+    /// Returns all that is not as it must be.
+    pub(super) async fn check(&self) -> Vec<String> {
+        let Some(library) = self.library() else { return vec!["the cloud cannot be read".to_owned()] };
+        let sources: Vec<Tree> = (0..self.agents.len()).map(|agent| self.source(agent)).collect();
+        let mut failures = self.check_journal();
+        self.check_contents(&library, &sources, &mut failures).await;
+        self.check_deleted(&library, &sources, &mut failures);
+        for (agent, source) in sources.iter().enumerate() {
+            if let Err(status) = self.check_trees(agent, &library, source, &mut failures).await {
+                failures.push(format!("agent {agent} cannot be asked: {status}"));
+            }
+        }
+        failures
+    }
+
+    /// All documents and folders of a source, by their paths in the library.
+    fn source(&self, agent: usize) -> Tree {
+        let items = self.agents[agent].machine.disk.tree(Path::new(LIBRARY)).unwrap_or_default();
+        let mut tree = Tree::new();
+        for (path, item) in items {
+            let path = String::from_utf8_lossy(&path).into_owned();
+            if path.is_empty() || path == ".skybridge" || path.starts_with(".skybridge/") {
+                continue;
+            }
+            match item.stat.kind {
+                FileKind::Folder => tree.insert(path, None),
+                FileKind::Regular => tree.insert(path, Some(root(&item.bytes))),
+                _ => None,
+            };
+        }
+        tree
+    }
+
+    /// The journal has no gap, and no operation was done twice.
+    fn check_journal(&self) -> Vec<String> {
+        let Some(running) = &self.coordinator.running else { return vec!["the coordinator is down".to_owned()] };
+        let network = self.network;
+        let read = running.context().store.read(|read| {
+            let entries = read.scan::<Entry>(&(network,), None, usize::MAX)?;
+            Ok::<_, StoreError>((entries, read.get::<networks::Network>(&(network,))?))
+        });
+        let Ok((entries, Some(network))) = read else { return vec!["the journal cannot be read".to_owned()] };
+        let mut failures = Vec::new();
+        let sequences: Vec<u64> = entries.iter().map(|((_, sequence), _)| sequence.get()).collect();
+        if sequences != (1..=network.head.get()).collect::<Vec<_>>() {
+            failures.push("the journal has a gap".to_owned());
+        }
+        let mut done = BTreeSet::new();
+        for ((_, sequence), entry) in &entries {
+            if let Some((_, op)) = entry.op
+                && !done.insert((op, entry.node.node))
+            {
+                failures.push(format!("operation {op} was done twice, last at {sequence}"));
+            }
+        }
+        failures
+    }
+
+    /// Everything that must be kept is found, and its bytes are.
+    async fn check_contents(&self, library: &Library, sources: &[Tree], failures: &mut Vec<String>) {
+        let mut found: BTreeSet<Root> = sources.iter().flat_map(|tree| tree.values().flatten().copied()).collect();
+        let Some(running) = &self.coordinator.running else { return };
+        let required = |root: &Root| self.ledger.borrow().contents.get(root).is_some_and(|content| content.required);
+        for (_, content) in &library.versions {
+            if required(&key(&content.root)) {
+                match read(&running.context().depot, Scope::from_bytes(*self.network.as_bytes()), content).await {
+                    Ok(true) => drop(found.insert(key(&content.root))),
+                    other => failures.push(format!("a version in the cloud cannot be read: {other:?}")),
+                }
+            }
+        }
+        for host in &self.agents {
+            let Some(running) = &host.running else { continue };
+            let local = running.local();
+            let kept = local.context.store.read(|read| read.scan::<Versions>(&(), None, usize::MAX));
+            let kept: Result<Vec<_>, StoreError> = kept;
+            for (_, version) in kept.unwrap_or_default() {
+                if required(&key(&version.content.root)) {
+                    match read(&local.context.depot, AGENT_SCOPE, &version.content).await {
+                        Ok(true) => drop(found.insert(key(&version.content.root))),
+                        other => failures.push(format!("a version kept by {} cannot be read: {other:?}", host.site)),
+                    }
+                }
+            }
+        }
+        for (root, content) in &self.ledger.borrow().contents {
+            if content.required && !found.contains(root) {
+                failures.push(format!("LOST: {}", content.name));
+            }
+        }
+    }
+
+    /// What a person deleted, and nobody brought back, is not there again; and nothing is there more often than people made it.
+    fn check_deleted(&self, library: &Library, sources: &[Tree], failures: &mut Vec<String>) {
+        let mut live: BTreeMap<(Root, Side), Vec<String>> = BTreeMap::new();
+        for (agent, tree) in sources.iter().enumerate() {
+            for (path, root) in tree {
+                if let Some(root) = root {
+                    live.entry((*root, Side::Source(agent))).or_default().push(path.clone());
+                }
+            }
+        }
+        for at in &library.live {
+            if let Some(content) = &at.node.content {
+                live.entry((key(&content.root), Side::Cloud)).or_default().push(at.path.clone());
+            }
+        }
+        for ((root, side), paths) in live {
+            let ledger = self.ledger.borrow();
+            let Some(content) = ledger.contents.get(&root) else { continue };
+            let elsewhere = content.touched.iter().any(|touched| *touched != side);
+            if content.deleted.contains(&side) && !content.restored && !elsewhere {
+                failures.push(format!("BACK: {} was deleted at {side:?} and is there again: {paths:?}", content.name));
+            }
+            if paths.len() > 1 + content.copies {
+                failures.push(format!("TWICE: {} is at {side:?} at {paths:?}", content.name));
+            }
+        }
+    }
+
+    /// Both sides of each set are equal, but for what a member's state explains.
+    async fn check_trees(&self, agent: usize, library: &Library, source: &Tree, failures: &mut Vec<String>) -> Result<(), tonic::Status> {
+        let Some(running) = &self.agents[agent].running else { return Ok(()) };
+        let local = running.local();
+        for (sync, members) in at_agent::members(&local).await? {
+            let excluded = at_agent::excluded(&local, &sync.set_id).await?;
+            let explained: Vec<&pb::LocalMember> = members
+                .iter()
+                .chain(&excluded)
+                // One that is pending at rest waits behind another one, which has a reason.
+                .filter(|member| member.state() == pb::MemberState::Pending || member.reason() != pb::Reason::Unspecified)
+                .collect();
+            for member in members.iter().filter(|member| member.direct) {
+                let flat = sync.options.as_ref().is_some_and(|options| options.no_subfolders);
+                compare(agent, library, source, member, &explained, flat, failures);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn read(depot: &skybridge::depot::Depot, scope: Scope, content: &ContentRef) -> Result<bool, skybridge::depot::DepotError> {
+    let mut reader = depot.content(scope, content, 0..content.size_bytes)?;
+    let mut bytes = Vec::new();
+    while let Some(part) = reader.next().await? {
+        bytes.extend_from_slice(&part);
+    }
+    Ok(root(&bytes) == key(&content.root))
+}
+
+/// A path in the library of a path of the machine.
+fn relative(path: &str) -> &str {
+    path.strip_prefix(LIBRARY).unwrap_or(path).trim_start_matches('/')
+}
+
+fn compare(
+    agent: usize,
+    library: &Library,
+    source: &Tree,
+    member: &pb::LocalMember,
+    explained: &[&pb::LocalMember],
+    flat: bool,
+    failures: &mut Vec<String>,
+) {
+    let top = relative(&member.path);
+    let here = beneath(source.iter().map(|(path, root)| (path.as_str(), *root)), top);
+    let at = library.live.iter().find(|live| live.id.to_string() == member.node_id);
+    let there = at.map_or_else(Tree::new, |at| {
+        let content = |live: &super::library::Live| live.node.content.as_ref().map(|content| key(&content.root));
+        beneath(library.live.iter().map(|live| (live.path.as_str(), content(live))), &at.path)
+    });
+    let ids: BTreeMap<String, String> = at.map_or_else(BTreeMap::new, |at| {
+        let under = |path: &str| inner(path, &at.path).map(str::to_owned);
+        library.live.iter().filter_map(|live| Some((under(&live.path)?, live.id.to_string()))).collect()
+    });
+    // What is a direct member of another set, or was taken out of this one, is passed over with all that is in it.
+    let foreign: Vec<&str> = library.live.iter().filter(|live| is_foreign(live, &member.set_id)).map(|live| live.path.as_str()).collect();
+    let is_passed_over = |path: &str| {
+        let full = at.map_or_else(String::new, |at| format!("{}/{path}", at.path));
+        !here.contains_key(path) && foreign.iter().any(|top| inner(&full, top).is_some())
+    };
+    let paths: BTreeSet<&String> = here.keys().chain(there.keys()).filter(|path| !is_passed_over(path)).collect();
+    for path in paths {
+        if here.get(path) == there.get(path) || (flat && path.contains('/')) {
+            continue;
+        }
+        // Of folders only what is in them counts where subfolders are left out.
+        if flat && (here.get(path) == Some(&None) || there.get(path) == Some(&None)) {
+            continue;
+        }
+        let full = if path.is_empty() { top.to_owned() } else { format!("{top}/{path}") };
+        let why = explained.iter().find(|member| {
+            let at = relative(&member.path);
+            full == at || full.starts_with(&format!("{at}/")) || ids.get(path).is_some_and(|id| *id == member.node_id)
+        });
+        if why.is_none() {
+            let side = |tree: &Tree| match tree.get(path) {
+                None => "nothing".to_owned(),
+                Some(None) => "a folder".to_owned(),
+                Some(Some(root)) => format!("a document {:02x}{:02x}", root[0], root[1]),
+            };
+            failures.push(format!("DIFFERENT: agent {agent}: {full}: {} here, {} in the cloud, and no reason", side(&here), side(&there)));
+        }
+    }
+}
+
+fn is_foreign(live: &super::library::Live, set: &str) -> bool {
+    match live.node.marker {
+        Some(Marker::DirectMember { set: other, .. }) => other.to_string() != set,
+        Some(Marker::Released { .. }) => true,
+        None => false,
+    }
+}
+
+/// The path below a folder; empty for itself.
+fn inner<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix(folder)?;
+    if rest.is_empty() { Some("") } else { rest.strip_prefix('/') }
+}
+
+fn beneath<'a>(items: impl Iterator<Item = (&'a str, Option<Root>)>, folder: &str) -> Tree {
+    items.filter_map(|(path, root)| Some((inner(path, folder)?.to_owned(), root))).collect()
+}

@@ -1,0 +1,131 @@
+//! What people did, kept apart from the code under test: which contents must be found again, and which must not come back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use skybridge::content::{ChunkerParameters, Cutter, ManifestBuilder};
+use skybridge::model::Hash;
+
+/// Where people are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Side {
+    Source(usize),
+    Cloud,
+}
+
+/// A content, which nobody writes twice.
+pub(super) type Root = [u8; 32];
+
+/// What is known of a content.
+#[derive(Debug, Clone)]
+pub(super) struct Content {
+    /// What it is called in reports.
+    pub(super) name: String,
+    /// Where it was written.
+    pub(super) by: Side,
+    /// It must be found, whatever happens.
+    pub(super) required: bool,
+    /// The sides where a person deleted it.
+    pub(super) deleted: BTreeSet<Side>,
+    /// The sides where a person did something to it, or to a folder above it.
+    pub(super) touched: BTreeSet<Side>,
+    /// How often it may be there more than once.
+    pub(super) copies: usize,
+    /// It was brought back on purpose, so that it may be there although it was deleted.
+    pub(super) restored: bool,
+}
+
+/// All that people did.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) contents: BTreeMap<Root, Content>,
+    /// Written at a source and not durable there yet.
+    fresh: BTreeMap<usize, BTreeSet<Root>>,
+    written: u64,
+}
+
+/// Returns by what a content is known.
+pub(super) fn root(bytes: &[u8]) -> Root {
+    let mut cutter = Cutter::new(ChunkerParameters::DEFAULT);
+    cutter.feed(bytes);
+    let mut manifest = ManifestBuilder::new(ChunkerParameters::DEFAULT);
+    let mut pages = Vec::new();
+    while let Some(chunk) = cutter.take(true) {
+        manifest.push(chunk.blob.hash(), u32::try_from(chunk.blob.bytes().len()).unwrap_or(u32::MAX), &mut pages);
+    }
+    key(&manifest.finish(&mut pages).root)
+}
+
+pub(super) fn key(hash: &Hash) -> Root {
+    *hash.as_bytes()
+}
+
+impl Ledger {
+    /// Makes up a content that nobody wrote before.
+    pub(super) fn compose(&mut self, by: Side, length: usize) -> Vec<u8> {
+        self.written += 1;
+        let name = format!("{by:?} {}", self.written);
+        let mut bytes = format!("{name}\n").into_bytes();
+        let mut state = self.written.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        while bytes.len() < length {
+            // Not compressible, so that packs fill.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            bytes.extend_from_slice(&state.to_be_bytes());
+        }
+        let content = Content { name, by, required: false, deleted: BTreeSet::new(), touched: BTreeSet::new(), copies: 0, restored: false };
+        self.contents.insert(root(&bytes), content);
+        bytes
+    }
+
+    pub(super) fn change(&mut self, root: &Root, change: impl FnOnce(&mut Content)) {
+        if let Some(content) = self.contents.get_mut(root) {
+            change(content);
+        }
+    }
+
+    /// Somebody wrote it at a source.
+    pub(super) fn wrote_at_source(&mut self, agent: usize, root: Root) {
+        self.fresh.entry(agent).or_default().insert(root);
+        self.change(&root, |content| content.required = true);
+    }
+
+    /// Somebody wrote over it, or deleted it, at a source, where nothing but a sync keeps what was.
+    pub(super) fn gone_at_source(&mut self, agent: usize, root: &Root, deleted: bool) {
+        self.fresh.entry(agent).or_default().remove(root);
+        self.change(root, |content| {
+            if content.by == Side::Source(agent) {
+                content.required = false;
+            }
+            if deleted {
+                content.deleted.insert(Side::Source(agent));
+            }
+        });
+    }
+
+    /// All that was written at a source is durable there.
+    pub(super) fn durable_at_source(&mut self, agent: usize) {
+        self.fresh.remove(&agent);
+    }
+
+    /// Somebody asked to sync again: what was deleted in the cloud, and kept at a source, is pushed again.
+    pub(super) fn asked_again(&mut self) {
+        for content in self.contents.values_mut() {
+            content.restored |= content.deleted.contains(&Side::Cloud);
+            content.copies += 1;
+        }
+    }
+
+    /// The power went at a source: what was not durable may be gone, and what was overwritten or deleted may be back.
+    pub(super) fn lost_power_at_source(&mut self, agent: usize) {
+        for root in self.fresh.remove(&agent).unwrap_or_default() {
+            self.change(&root, |content| content.required = false);
+        }
+        for content in self.contents.values_mut() {
+            if content.deleted.contains(&Side::Source(agent)) {
+                content.restored = true;
+            }
+            content.copies += 1;
+        }
+    }
+}

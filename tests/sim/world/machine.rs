@@ -1,0 +1,124 @@
+//! A machine with its disk and its clock, and what goes wrong in it.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use skybridge::sys::{Errno, Rights, Want};
+use tokio::sync::mpsc;
+
+use super::{Clock, Trace};
+use crate::disk::{Call, CallKind, Caller, Disk, Process, Verdict, VolumeOptions};
+use crate::net::Host;
+
+/// What is about to go wrong with the calls of a process.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Faults {
+    /// The process ends at this many effects from now: before it, or after it.
+    pub(crate) crash_in: Option<(u64, bool)>,
+    /// Effects fail like this, so many in a thousand.
+    pub(crate) errors: Option<(Errno, u32)>,
+}
+
+/// A machine; clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Machine {
+    pub(crate) host: Host,
+    pub(crate) disk: Disk,
+    pub(crate) clock: Clock,
+    trace: Trace,
+    faults: Arc<Mutex<(Faults, StdRng)>>,
+    died: mpsc::UnboundedSender<Host>,
+    calls: Arc<AtomicU64>,
+}
+
+impl Machine {
+    pub(crate) fn new(host: Host, seed: u64, clock: Clock, trace: Trace, died: mpsc::UnboundedSender<Host>) -> Self {
+        let disk = Disk::new(VolumeOptions::default());
+        disk.set_now(clock.stamp());
+        Self {
+            host,
+            disk,
+            clock,
+            trace,
+            faults: Arc::new(Mutex::new((Faults::default(), StdRng::seed_from_u64(seed)))),
+            died,
+            calls: Arc::default(),
+        }
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, (Faults, StdRng)> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a process.
+    pub(crate) fn boot(&self) -> Process {
+        let process = self.disk.process(Caller::root());
+        let machine = self.clone();
+        process.set_hook(Some(Box::new(move |call| machine.decide(call))));
+        process
+    }
+
+    fn decide(&self, call: &Call<'_>) -> Verdict {
+        self.disk.set_now(self.clock.stamp());
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let Some(effect) = call.effect else { return Verdict::Proceed };
+        self.trace.note(&[format!("{:?} {:?} {effect}", self.host, call.kind).as_bytes(), call.name]);
+        let mut faults = self.faults();
+        let (faults, chance) = &mut *faults;
+        if let Some((left, after)) = &mut faults.crash_in {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                let after = *after;
+                faults.crash_in = None;
+                self.trace.count(format!("crash at an effect: {:?} of {}", call.kind, self.kind()));
+                // Somebody listens as long as the run goes on.
+                self.died.send(self.host).ok();
+                return if after { Verdict::CrashAfter } else { Verdict::CrashBefore };
+            }
+        }
+        match faults.errors {
+            Some((errno, share)) if chance.random_ratio(share, 1_000) => {
+                self.trace.count(format!("{errno:?} for {:?} of {}", call.kind, self.kind()));
+                match call.kind {
+                    CallKind::Write if chance.random() => Verdict::WriteStops(chance.random_range(0..4_096), errno),
+                    _ => Verdict::Fail(errno),
+                }
+            }
+            _ => Verdict::Proceed,
+        }
+    }
+
+    /// How many calls of the file system were made so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.host {
+            Host::Coordinator => "the coordinator",
+            Host::Agent(_) => "an agent",
+            Host::People => "people",
+        }
+    }
+}
+
+/// Everybody at the source is root: whose rights count has tests of its own.
+#[derive(Debug)]
+pub(crate) struct AllMay(pub(crate) Disk);
+
+impl Rights for AllMay {
+    fn may(&self, _: u32, _: u32, path: &std::path::Path, _: Want) -> bool {
+        self.exists(path)
+    }
+
+    fn is_in_group(&self, _: u32, _: u32, _: &str) -> bool {
+        false
+    }
+
+    fn exists(&self, path: &std::path::Path) -> bool {
+        self.0.person(Caller::root()).stat(&PathBuf::from(path)).is_ok()
+    }
+}

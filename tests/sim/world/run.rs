@@ -1,0 +1,523 @@
+//! A run from its beginning to what was found in the end.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::future::{FutureExt as _, LocalBoxFuture};
+use futures::stream::FuturesUnordered;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use skybridge::agent::Agent;
+use skybridge::config::AgentConfig;
+use skybridge::coordinator::{Coordinator, networks};
+use skybridge::model::{AgentId, NetworkId, NodeId};
+use skybridge::net::channel::Use;
+use skybridge::store::{ReadExt as _, StoreError};
+use skybridge::wire::pb::{self, account_service_client::AccountServiceClient};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::agent::{self, Running};
+use super::cloud::InCloud;
+use super::coordinator::{self, ADA, PASSWORD};
+use super::events::{self, Event, Kinds};
+use super::ledger::Ledger;
+use super::library::Library;
+use super::log::{self, Log};
+use super::machine::{Faults, Machine};
+use super::source::AtSource;
+use super::{Chance, Clock, Seed, Trace, at_agent};
+use crate::disk::Process;
+use crate::net::{Host, Net};
+
+/// How many things people do at least.
+const ACTS_MIN: u64 = 200;
+/// How long a person waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What came out of a run.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) seed: Seed,
+    /// What is not as it must be.
+    pub(crate) failures: Vec<String>,
+    /// Of all that happened.
+    pub(crate) hash: String,
+    pub(crate) counts: BTreeMap<String, u64>,
+    pub(crate) told: Vec<String>,
+}
+
+/// Runs a seed; `told` keeps what a person reads to find a cause. In a thread of its own: libraries keep state in threads.
+pub(crate) fn run(seed: Seed, told: bool) -> Outcome {
+    std::thread::spawn(move || run_here(seed, told)).join().expect("a run ends")
+}
+
+fn run_here(seed: Seed, told: bool) -> Outcome {
+    skybridge::task::run_blocking_inline();
+    log::keep_panics();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    let (trace, errors, mut failures) = runtime.block_on(async {
+        let trace = Trace::new(told);
+        let log = Log::new(trace.clone(), told);
+        let _here = tracing::subscriber::set_default(log.clone());
+        let mut sim = Sim::new(seed, trace.clone()).await;
+        sim.play().await;
+        let mut failures = sim.heal().await;
+        if failures.is_empty() {
+            failures = sim.check().await;
+        }
+        if !failures.is_empty() {
+            sim.tell_all();
+        }
+        (trace, log.errors(), failures)
+    });
+    drop(runtime);
+    failures.extend(log::panics().into_iter().map(|panic| format!("panicked: {panic}")));
+    for error in errors {
+        let message = error.split(" message=").nth(1).unwrap_or_default();
+        let end = message.find(['=']).and_then(|end| message[..end].rfind(' ')).unwrap_or(message.len());
+        trace.count(format!("logged: {}", &message[..end]));
+    }
+    Outcome { seed, failures, hash: trace.hash(), counts: trace.counts(), told: trace.told() }
+}
+
+/// What a host is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    Down,
+    Starting,
+    Up,
+}
+
+#[derive(Debug)]
+pub(super) struct CoordinatorHost {
+    pub(super) machine: Machine,
+    world: Arc<Chance>,
+    doing: Doing,
+    process: Process,
+    pub(super) running: Option<Coordinator>,
+}
+
+#[derive(Debug)]
+pub(super) struct AgentHost {
+    pub(super) machine: Machine,
+    world: Arc<Chance>,
+    pub(super) site: String,
+    pub(super) id: AgentId,
+    config: AgentConfig,
+    doing: Doing,
+    process: Process,
+    life: u64,
+    pub(super) running: Option<Running>,
+}
+
+enum Started {
+    Coordinator(Coordinator),
+    Agent(Running, Agent),
+}
+
+enum Done {
+    Acted,
+    Started(Host, Result<Started, String>),
+    /// An agent ended by itself: the number of its life.
+    Ended(usize, u64, String),
+}
+
+type UnderWay = FuturesUnordered<LocalBoxFuture<'static, Done>>;
+
+pub(super) struct Sim {
+    seed: Seed,
+    pub(super) trace: Trace,
+    pub(super) net: Net,
+    pub(super) coordinator: CoordinatorHost,
+    pub(super) agents: Vec<AgentHost>,
+    pub(super) network: NetworkId,
+    /// The document libraries, by the name of their sites.
+    pub(super) libraries: BTreeMap<NodeId, String>,
+    pub(super) ledger: Rc<RefCell<Ledger>>,
+    pub(super) token: String,
+    died: mpsc::UnboundedReceiver<Host>,
+    schedule: StdRng,
+    queue: BTreeMap<(Instant, u64), Event>,
+    queued: u64,
+    under_way: UnderWay,
+    /// Nothing more goes wrong.
+    healing: bool,
+}
+
+impl Sim {
+    async fn new(seed: Seed, trace: Trace) -> Self {
+        let mut workload = StdRng::seed_from_u64(seed.workload);
+        let schedule = StdRng::seed_from_u64(seed.schedule ^ 0x5eed);
+        let begun = Instant::now();
+        let net = Net::new(seed.schedule, trace.clone());
+        let (dead, died) = mpsc::unbounded_channel();
+        let machine = |host, number: u64| Machine::new(host, seed.schedule ^ number, Clock::new(begun), trace.clone(), dead.clone());
+        let chance = |machine: &Machine, number: u64| Arc::new(Chance::new(machine.clock.clone(), seed.schedule ^ (number << 32)));
+        let at = machine(Host::Coordinator, 1);
+        let (process, world) = (at.boot(), chance(&at, 1));
+        let started = coordinator::start(at.clone(), process.clone(), Arc::clone(&world), net.clone()).await;
+        let running = started.expect("the coordinator starts");
+        let count = if workload.random_ratio(2, 5) { 2 } else { 1 };
+        let sites: Vec<String> = (0..count).map(|agent| format!("site{agent}")).collect();
+        let network = coordinator::set_up(running.context(), &sites).await;
+        let mut agents = Vec::new();
+        for (index, site) in sites.iter().enumerate() {
+            let at = machine(Host::Agent(index), 2 + index as u64);
+            let id = coordinator::enrol(running.context(), network, &format!("agent{index}")).await;
+            let config = agent::config(site);
+            let (process, world) = (at.boot(), chance(&at, 2 + index as u64));
+            agents.push(AgentHost {
+                machine: at,
+                world,
+                site: site.clone(),
+                id,
+                config,
+                doing: Doing::Down,
+                process,
+                life: 0,
+                running: None,
+            });
+        }
+        let coordinator = CoordinatorHost { machine: at, world, doing: Doing::Up, process, running: Some(running) };
+        let mut sim = Self {
+            seed,
+            trace,
+            net,
+            coordinator,
+            agents,
+            network,
+            libraries: BTreeMap::new(),
+            ledger: Rc::default(),
+            token: String::new(),
+            died,
+            schedule,
+            queue: BTreeMap::new(),
+            queued: 0,
+            under_way: UnderWay::new(),
+            healing: false,
+        };
+        sim.furnish(&mut workload).await;
+        sim
+    }
+
+    /// Makes what there is in the beginning: documents, agents that run, and sync sets.
+    async fn furnish(&mut self, workload: &mut StdRng) {
+        let context = self.coordinator.running.as_ref().expect("it runs").context();
+        let (network, store) = (self.network, &context.store);
+        let sites = store.read(|read| read.scan::<networks::Site>(&(network,), None, usize::MAX));
+        let sites: Result<_, StoreError> = sites;
+        self.libraries = sites.expect("sites").into_iter().map(|(_, site)| (site.library, site.name)).collect();
+        let channel = agent::channel(&self.net, Host::People, None, Use::Control);
+        let request = pb::SignInRequest { email: ADA.to_owned(), password: PASSWORD.to_owned(), label: String::new() };
+        self.token = AccountServiceClient::new(channel).sign_in(request).await.expect("she signs in").into_inner().token;
+        for index in 0..self.agents.len() {
+            let host = &self.agents[index];
+            AtSource::new(index, &host.machine, &self.trace, &mut self.ledger.borrow_mut()).furnish(workload);
+            let done = self.starting(Host::Agent(index)).await;
+            self.done(done);
+            let local = self.agents[index].running.as_ref().expect("the agent starts").local();
+            at_agent::furnish(local, &self.agents[index].site, &self.token, workload).await;
+        }
+    }
+
+    /// People act and things go wrong.
+    async fn play(&mut self) {
+        let mut workload = StdRng::seed_from_u64(self.seed.workload ^ 0xac75);
+        let mut at = Duration::from_millis(workload.random_range(0..5_000));
+        let acts = ACTS_MIN + workload.random_range(0..40);
+        for act in 0..acts {
+            at += match workload.random_range(0..10) {
+                0..5 => Duration::from_millis(workload.random_range(0..60)),
+                5..9 => Duration::from_millis(workload.random_range(60..1_500)),
+                _ => Duration::from_millis(workload.random_range(1_500..12_000)),
+            };
+            self.plan(at, Event::Act(act));
+        }
+        let kinds = Kinds::draw(&mut self.schedule);
+        let events = events::draw(&mut self.schedule, kinds, self.agents.len(), at);
+        events.into_iter().for_each(|(at, event)| self.plan(at, event));
+        for agent in 0..self.agents.len() {
+            (1..=at.as_secs() / 5).for_each(|turn| self.plan(Duration::from_secs(turn * 5), Event::WriteBack { agent }));
+        }
+        self.go_on(false).await;
+    }
+
+    fn plan(&mut self, within: Duration, event: Event) {
+        self.queued += 1;
+        self.queue.insert((Instant::now() + within, self.queued), event);
+    }
+
+    /// Lets things happen until nothing is planned and, with `up`, everybody is up.
+    pub(super) async fn go_on(&mut self, up: bool) {
+        loop {
+            let next = self.queue.first_key_value().map(|((at, _), _)| *at);
+            if next.is_none() && (!up || self.is_up()) {
+                return;
+            }
+            tokio::select! {
+                biased;
+                Some(host) = self.died.recv() => self.bury(host, None),
+                Some(done) = self.under_way.next() => self.done(done),
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
+                    if let Some((_, event)) = self.queue.pop_first() {
+                        self.happen(event);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets time pass, and takes care of who ends meanwhile.
+    pub(super) async fn wait(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            tokio::select! {
+                biased;
+                Some(host) = self.died.recv() => self.bury(host, None),
+                Some(done) = self.under_way.next() => self.done(done),
+                () = sleep_until(until) => {}
+            }
+        }
+        self.go_on(true).await;
+    }
+
+    fn happen(&mut self, event: Event) {
+        if !matches!(event, Event::Act(_) | Event::WriteBack { .. }) {
+            self.trace.note(&[format!("{event:?}").as_bytes()]);
+            self.trace.tell(|| format!("** {event:?}"));
+            let text = format!("{event:?}");
+            self.trace.count(format!("event: {}", text.split([' ', '{', '(']).next().unwrap_or_default()));
+        }
+        match event {
+            Event::Act(number) => self.act(number),
+            Event::CrashAtEffect { host, effect, after } => self.machine(host).faults().0.crash_in = Some((effect, after)),
+            Event::Kill { host } => self.bury(host, None),
+            Event::LosePower { host, seed } => self.bury(host, Some(seed)),
+            Event::Start { host } => {
+                let starting = self.starting(host);
+                self.under_way.push(starting);
+            }
+            Event::Fail { host, errno, share, seconds } => {
+                self.machine(host).faults().0.errors = Some((errno, share));
+                self.plan(Duration::from_secs(seconds), Event::StopFailing { host });
+            }
+            Event::StopFailing { host } => self.machine(host).faults().0.errors = None,
+            Event::Partition { agent, seconds } => {
+                for (from, to) in [(Host::Agent(agent), Host::Coordinator), (Host::Coordinator, Host::Agent(agent))] {
+                    self.stall(from, to, seconds);
+                }
+            }
+            Event::Stall { from, to, seconds } => self.stall(from, to, seconds),
+            Event::Unblock { from, to } => self.net.block(from, to, false),
+            Event::Reset { agent } => self.net.reset(Host::Agent(agent), Host::Coordinator),
+            Event::HalfOpen { deaf, other } => self.net.half_open(deaf, other),
+            Event::Slow { agent, delay, bytes_per_second } => {
+                for (from, to) in [(Host::Agent(agent), Host::Coordinator), (Host::Coordinator, Host::Agent(agent))] {
+                    self.net.set_link(from, to, delay, bytes_per_second);
+                }
+            }
+            Event::ClockJump { host, millis } => self.machine(host).clock.jump(millis),
+            Event::OverflowWatches { agent } => self.agents[agent].machine.disk.overflow_watches(),
+            Event::HoldWatches { agent, seconds } => {
+                self.agents[agent].machine.disk.hold_events(true);
+                self.plan(Duration::from_secs(seconds), Event::ReleaseWatches { agent });
+            }
+            Event::ReleaseWatches { agent } => self.agents[agent].machine.disk.hold_events(false),
+            Event::ShuffleWatches { agent, seed } => self.agents[agent].machine.disk.shuffle_events(seed),
+            Event::WriteBack { agent } => {
+                self.agents[agent].machine.disk.write_back();
+                self.ledger.borrow_mut().durable_at_source(agent);
+            }
+        }
+    }
+
+    fn stall(&mut self, from: Host, to: Host, seconds: u64) {
+        self.net.block(from, to, true);
+        self.plan(Duration::from_secs(seconds), Event::Unblock { from, to });
+    }
+
+    pub(super) fn machine(&self, host: Host) -> &Machine {
+        match host {
+            Host::Agent(index) => &self.agents[index].machine,
+            Host::Coordinator | Host::People => &self.coordinator.machine,
+        }
+    }
+
+    /// Somebody does something.
+    fn act(&mut self, number: u64) {
+        let mut chance = StdRng::seed_from_u64(self.seed.workload ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let agent = chance.random_range(0..self.agents.len());
+        match chance.random_range(0..100) {
+            0..50 => {
+                let host = &self.agents[agent];
+                AtSource::new(agent, &host.machine, &self.trace, &mut self.ledger.borrow_mut()).act(&mut chance);
+            }
+            50..92 => {
+                let Some(library) = self.library() else { return };
+                let channel = agent::channel(&self.net, Host::People, None, Use::Control);
+                let cloud = InCloud::new(channel, self.token.clone(), self.trace.clone(), Rc::clone(&self.ledger));
+                let sites: Vec<String> = self.agents.iter().map(|host| format!("{}/{}", coordinator::NETWORK, host.site)).collect();
+                let Some(plan) = cloud.plan(&library, &sites, &mut chance) else { return };
+                self.under_way.push(timeout(PATIENCE, cloud.act(plan)).map(|_| Done::Acted).boxed_local());
+            }
+            _ => {
+                let Some(running) = &self.agents[agent].running else { return };
+                let asked = at_agent::Asks {
+                    local: running.local(),
+                    site: self.agents[agent].site.clone(),
+                    token: self.token.clone(),
+                    trace: self.trace.clone(),
+                    ledger: Rc::clone(&self.ledger),
+                };
+                let gone = running.tasks.cancel().clone();
+                let asking = async move { gone.run_until_cancelled(timeout(PATIENCE, asked.ask(chance))).await };
+                self.under_way.push(asking.map(|_| Done::Acted).boxed_local());
+            }
+        }
+    }
+
+    /// What is in the cloud, if that can be seen now.
+    pub(super) fn library(&self) -> Option<Library> {
+        let context = self.coordinator.running.as_ref()?.context();
+        Library::read(context, self.network, &self.libraries).ok()
+    }
+
+    /// Ends a host, or takes note that it has ended, and lets it start again.
+    fn bury(&mut self, host: Host, power: Option<u64>) {
+        let (doing, process) = match host {
+            Host::Agent(index) => (self.agents[index].doing, self.agents[index].process.clone()),
+            Host::Coordinator | Host::People => (self.coordinator.doing, self.coordinator.process.clone()),
+        };
+        process.kill();
+        if let Some(seed) = power {
+            let loss = self.machine(host).disk.lose_power(seed);
+            self.trace.tell(|| format!("{loss:?}"));
+            if let Host::Agent(index) = host {
+                self.ledger.borrow_mut().lost_power_at_source(index);
+            }
+        }
+        let silently = power.is_some() || self.schedule.random();
+        self.net.crash(host, silently);
+        match host {
+            Host::Agent(index) => {
+                if let Some(running) = self.agents[index].running.take() {
+                    running.tasks.abort();
+                }
+            }
+            Host::Coordinator | Host::People => {
+                if let Some(running) = self.coordinator.running.take() {
+                    running.kill();
+                }
+            }
+        }
+        self.trace.count(format!("crash of {}", self.machine(host).kind()));
+        // One that was starting is started again when that has come to nothing.
+        if doing == Doing::Up {
+            self.set_doing(host, Doing::Down);
+            let millis = if self.schedule.random() { 10..500 } else { 500..15_000 };
+            let pause = Duration::from_millis(self.schedule.random_range(millis));
+            self.plan(pause, Event::Start { host });
+        }
+    }
+
+    fn set_doing(&mut self, host: Host, doing: Doing) {
+        match host {
+            Host::Agent(index) => self.agents[index].doing = doing,
+            Host::Coordinator | Host::People => self.coordinator.doing = doing,
+        }
+    }
+
+    /// Starts a host.
+    fn starting(&mut self, host: Host) -> LocalBoxFuture<'static, Done> {
+        self.set_doing(host, Doing::Starting);
+        let (machine, net) = (self.machine(host).clone(), self.net.clone());
+        let process = machine.boot();
+        match host {
+            Host::Agent(index) => {
+                let at = &mut self.agents[index];
+                at.process = process.clone();
+                let start = agent::start(machine, process, Arc::clone(&at.world), net, at.id, at.config.clone());
+                start.map(move |started| Done::Started(host, started.map(|(running, agent)| Started::Agent(running, agent)))).boxed_local()
+            }
+            Host::Coordinator | Host::People => {
+                self.coordinator.process = process.clone();
+                let start = coordinator::start(machine, process, Arc::clone(&self.coordinator.world), net);
+                start.map(move |started| Done::Started(host, started.map(Started::Coordinator))).boxed_local()
+            }
+        }
+    }
+
+    fn done(&mut self, done: Done) {
+        let (host, started) = match done {
+            Done::Acted => return,
+            Done::Started(host, started) => (host, started),
+            Done::Ended(index, life, why) => {
+                // Whoever looks after it starts it again.
+                let host = &self.agents[index];
+                if host.life == life && host.running.is_some() {
+                    self.trace.tell(|| format!("agent {index} ended: {why}"));
+                    self.trace.count("an agent ended by itself");
+                    self.bury(Host::Agent(index), None);
+                }
+                return;
+            }
+        };
+        match started {
+            Ok(Started::Agent(running, agent)) => {
+                if let Host::Agent(index) = host {
+                    self.agents[index].running = Some(running);
+                    self.agents[index].life += 1;
+                    let life = self.agents[index].life;
+                    let ended = agent.ended().map(move |ended| Done::Ended(index, life, format!("{ended:?}")));
+                    self.under_way.push(ended.boxed_local());
+                }
+                self.set_doing(host, Doing::Up);
+            }
+            Ok(Started::Coordinator(running)) => {
+                self.coordinator.running = Some(running);
+                self.set_doing(host, Doing::Up);
+            }
+            Err(error) => {
+                self.trace.tell(|| format!("{host:?} does not start: {error}"));
+                self.trace.count(format!("{} did not start", self.machine(host).kind()));
+                self.net.crash(host, false);
+                self.set_doing(host, Doing::Down);
+                self.plan(Duration::from_secs(1), Event::Start { host });
+            }
+        }
+    }
+
+    /// Lets nothing more go wrong, and waits until everybody is up.
+    pub(super) async fn mend(&mut self) -> Result<(), String> {
+        self.healing = true;
+        self.net.heal();
+        for host in self.hosts() {
+            *self.machine(host).faults() = (Faults::default(), StdRng::seed_from_u64(0));
+        }
+        self.agents.iter().for_each(|host| host.machine.disk.hold_events(false));
+        self.queue.retain(|_, event| matches!(event, Event::Start { .. }));
+        let limit = Instant::now() + Duration::from_secs(120);
+        loop {
+            self.go_on(true).await;
+            if self.is_up() {
+                return Ok(());
+            }
+            if Instant::now() > limit {
+                return Err("a host does not start although nothing is in its way".to_owned());
+            }
+        }
+    }
+
+    fn is_up(&self) -> bool {
+        self.coordinator.doing == Doing::Up && self.agents.iter().all(|host| host.doing == Doing::Up)
+    }
+
+    fn hosts(&self) -> Vec<Host> {
+        (0..self.agents.len()).map(Host::Agent).chain([Host::Coordinator]).collect()
+    }
+}
