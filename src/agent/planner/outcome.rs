@@ -1,6 +1,6 @@
 //! What came of a push, told by its outcome or by the journal, whichever comes first.
 
-use super::{batch, departing, status};
+use super::{batch, departing, journal, status};
 use crate::agent::state::{InFlight, MemberRow, Pushed, members};
 use crate::engine::reconcile::Waits;
 use crate::engine::{Activity, Source, Target};
@@ -20,7 +20,27 @@ pub enum Next {
     Upload(OpId),
     /// Another operation took its place and is to be sent.
     Send(OpId),
+    /// It ended, and the coordinator does not know what the target tree says that it has: the set is to be listed anew.
+    Relist(SetId),
 }
+
+/// When an operation that was refused is planned again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// At once: something else would be planned by now.
+    Now,
+    /// After a delay, or as soon as something that it hangs on changes.
+    Later,
+    /// Only as soon as something that it hangs on changes.
+    Woken,
+    /// After a delay, over a target tree that was listed anew.
+    Relisted,
+}
+
+/// The refusals in a row after which what is missing there is not taken for news that is still to come.
+const MISSING_MAX: u32 = 3;
+/// After this many further ones a listing is asked for once more: it costs the whole set.
+const RELIST_EVERY: u32 = 16;
 
 /// Writes down the outcome of an operation. One that is not in flight any more was heard of before.
 ///
@@ -152,23 +172,48 @@ fn refused(tx: &mut Transaction<'_>, pushed: &Pushed, refusal: &Refusal, world: 
         return members::save(tx, operation.set, Some(&before), Some(&row)).map(|()| Next::Ended);
     }
     explain(&mut row, operation, refusal);
-    // What the coordinator refused may not be what would be planned by now.
-    let plan_now = *refusal == Refusal::NotEmpty || !builds_on_current(&operation.push, &row.member.target);
-    match refusal {
-        Refusal::NotEmpty => row.member.shallow = true,
-        _ if plan_now => {}
-        _ => status::retry(&mut row, world.now_millis(), world.draw()),
+    if *refusal == Refusal::NotEmpty {
+        row.member.shallow = true;
+    }
+    let again = again(tx, &row, operation, refusal)?;
+    if matches!(again, Again::Later | Again::Relisted) {
+        status::retry(&mut row, world.now_millis(), world.draw());
     }
     members::save(tx, operation.set, Some(&before), Some(&row))?;
-    if !plan_now {
-        // Planned again when its time comes, or as soon as something that it hangs on changes.
+    if again != Again::Now {
         tx.delete::<crate::agent::state::Dirty>(&(operation.set, pushed.member))?;
+    }
+    if again == Again::Relisted {
+        journal::begin(tx, operation.set)?;
+        return Ok(Next::Relist(operation.set));
     }
     Ok(Next::Ended)
 }
 
-/// Whether a push names the state of the target that is known now. The journal can tell of a newer one while the push is under way.
-fn builds_on_current(push: &Push, target: &Target) -> bool {
+fn again(tx: &Transaction<'_>, row: &MemberRow, operation: &Operation, refusal: &Refusal) -> Result<Again, StoreError> {
+    let known = members::load_set(tx, operation.set)?.and_then(|local| local.cursor).map_or(Sequence::ZERO, |cursor| cursor.sequence);
+    if *refusal == Refusal::NotEmpty || !builds_on_current(&operation.push, &row.member.target, known) {
+        return Ok(Again::Now);
+    }
+    Ok(match refusal {
+        // No time changes what kind of thing it is.
+        Refusal::Because(Reason::UnsupportedType, _) => Again::Woken,
+        Refusal::Missing if waits_for_its_folder(tx, operation)? => Again::Woken,
+        Refusal::Missing if row.status.failures % RELIST_EVERY == MISSING_MAX => Again::Relisted,
+        _ => Again::Later,
+    })
+}
+
+/// Whether the folder that an operation puts a node into is not there yet, as far as is known here.
+fn waits_for_its_folder(tx: &Transaction<'_>, operation: &Operation) -> Result<bool, StoreError> {
+    let Some(folder) = new_folder(operation) else { return Ok(false) };
+    let folder = members::load(tx, operation.set, folder)?;
+    Ok(folder.is_some_and(|folder| folder.member.target_node().is_none()))
+}
+
+/// Whether a push names the state of the target that is known now, through `known`. The journal can tell of a newer one while the push is
+/// under way.
+fn builds_on_current(push: &Push, target: &Target, known: Sequence) -> bool {
     match (push, target) {
         (Push::Create(_) | Push::Pair { .. }, Target::Never) => true,
         (Push::Update { content, place, properties }, Target::Present(TargetNode { revisions, .. })) => {
@@ -176,7 +221,7 @@ fn builds_on_current(push: &Push, target: &Target) -> bool {
                 && place.as_ref().is_none_or(|(_, base)| *base == revisions.place)
                 && properties.iter().all(|change| change.base == revisions.property(change.property))
         }
-        (Push::Delete { through }, Target::Present(TargetNode { revisions, .. })) => revisions.newest() <= *through,
+        (Push::Delete { through }, Target::Present(_)) => known <= *through,
         (Push::Release, Target::Present(_) | Target::Absent(_)) => true,
         _ => false,
     }

@@ -1,6 +1,6 @@
 //! One conversation: from `Hello` until one side leaves.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -197,6 +197,9 @@ impl<'a> Conversation<'a> {
             answers.iter().map(|(op, answer)| Ok((*op, outcome::record(tx, *op, answer, &*world)?))).collect::<Result<Vec<_>, _>>()
         });
         let next = committed(next.await)?;
+        let relisted: BTreeSet<_> =
+            next.iter().filter_map(|(_, next)| if let outcome::Next::Relist(set) = next { Some(*set) } else { None }).collect();
+        self.outbox.extend(relisted.into_iter().map(|set| AgentMessage::Subscribe(Subscription { set, cursor: None })));
         self.outgoing.answered(outcomes.batch, next);
         ring(self.context);
         Ok(())

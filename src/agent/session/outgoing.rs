@@ -149,7 +149,7 @@ impl Outgoing {
         self.batches.remove(&batch);
         for (op, next) in next {
             match next {
-                outcome::Next::Ended => self.end(op),
+                outcome::Next::Ended | outcome::Next::Relist(_) => self.end(op),
                 outcome::Next::Send(other) => {
                     self.end(op);
                     self.queue.push_front(other);

@@ -181,9 +181,12 @@ async fn s_c03_a_member_tells_when_and_by_whom_it_was_last_synced_and_when_it_is
         again.success_time.unwrap().seconds >= synced.success_time.unwrap().seconds && again.state() == MemberState::Synced,
         "{again:?}"
     );
-    let there = world.ada.reported(&set, MemberState::Unspecified).await.unwrap();
-    let paths: Vec<_> = there.iter().map(|member| (member.source_path.as_str(), member.target_path.as_str())).collect();
-    assert!(paths.contains(&("Plans/a.txt", "acme/team/Plans/a.txt")), "the cloud knows where both copies are: {paths:?}");
+    let both = ("Plans/a.txt".to_owned(), "acme/team/Plans/a.txt".to_owned());
+    let told = async || {
+        let there = world.ada.reported(&set, MemberState::Unspecified).await.ok()?;
+        there.into_iter().any(|member| (member.source_path, member.target_path) == both).then_some(())
+    };
+    world.until("the cloud knows where both copies are", told).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

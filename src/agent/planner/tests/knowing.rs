@@ -107,3 +107,29 @@ async fn what_is_due_is_tried_again_although_others_ring_all_the_time() {
     }
     assert_eq!(bench.row(node(2)), None, "nothing is left of it on either side");
 }
+
+#[tokio::test]
+async fn what_the_coordinator_does_not_know_again_and_again_is_listed_anew() {
+    let mut bench = Bench::new(SetShape::Documents).await;
+    bench.synced(node(1), state(Kind::Document, None, "a"), 3).await;
+    bench.change(|tx| members::update_set(tx, set(), |local| local.definition.options.lock_source = false)).await;
+    bench
+        .edit(node(1), |row| {
+            row.source = None;
+            row.member.source = Source::Absent;
+        })
+        .await;
+    let mut listings = Vec::new();
+    for _ in 0..4 {
+        let op = *bench.plan().await.last().unwrap();
+        let next = bench.change(move |tx| outcome::record(tx, op, &Outcome::Refused(Refusal::Missing), &RealWorld)).await;
+        listings.push(next == outcome::Next::Relist(set()));
+        bench.change(|tx| members::mark_dirty(tx, set(), node(1))).await;
+    }
+    assert_eq!(listings, [false, false, false, true]);
+    assert!(bench.plan().await.is_empty(), "nothing is planned before the listing has ended");
+    bench.change(|tx| journal::sweep(tx, set(), None, |_| false).map(drop)).await;
+    bench.change(|tx| journal::complete(tx, set(), Cursor { epoch: Epoch::new(1), sequence: Sequence::new(9) })).await;
+    bench.plan().await;
+    assert_eq!(bench.rows(), [], "neither side has it");
+}
