@@ -99,20 +99,29 @@ pub fn done(
     }
 }
 
-/// Ends an operation that never left, because the source changed before it could: it is planned again.
+/// Ends an operation that never left, because its content is no longer at the source. What has other content by now is planned again at once,
+/// anything else when it was looked at, and after a delay: looking need not find why the content cannot be read.
 ///
 /// # Errors
 /// When the store fails.
-pub fn cancel(tx: &mut Transaction<'_>, op: OpId) -> Result<(), StoreError> {
+pub fn cancel(tx: &mut Transaction<'_>, op: OpId, world: &dyn World) -> Result<(), StoreError> {
     let Some(pushed) = tx.get::<InFlight>(&op)? else { return Ok(()) };
     tx.delete::<InFlight>(&op)?;
-    members::update(tx, pushed.operation.set, pushed.member, |row| {
-        row.map(|mut row| {
-            end(&mut row);
-            row
-        })
-    })?;
-    members::mark_dirty(tx, pushed.operation.set, pushed.member)
+    let (set, node) = (pushed.operation.set, pushed.member);
+    let Some(before) = members::load(tx, set, node)?.filter(|row| row.operation == Some(op)) else { return Ok(()) };
+    let mut row = before.clone();
+    end(&mut row);
+    let content = row.member.source_node().and_then(|source| source.state.content);
+    let is_same = match &pushed.operation.push {
+        Push::Create(state) => state.content == content,
+        Push::Update { content: Some((pushed, _)), .. } => Some(*pushed) == content,
+        _ => false,
+    };
+    if is_same {
+        status::retry(&mut row, world.now_millis(), world.draw());
+    }
+    members::save(tx, set, Some(&before), Some(&row))?;
+    if is_same { tx.delete::<crate::agent::state::Dirty>(&(set, node)) } else { members::mark_dirty(tx, set, node) }
 }
 
 fn end(row: &mut MemberRow) {

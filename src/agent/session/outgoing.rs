@@ -248,7 +248,8 @@ impl Outgoing {
         for op in &ops {
             self.end(*op);
         }
-        self.write(move |tx| ops.iter().try_for_each(|op| outcome::cancel(tx, *op)));
+        let world = std::sync::Arc::clone(&self.context.world);
+        self.write(move |tx| ops.iter().try_for_each(|op| outcome::cancel(tx, *op, &*world)));
     }
 
     fn write(&mut self, body: impl FnMut(&mut Transaction<'_>) -> Result<(), StoreError> + Send + 'static) {
