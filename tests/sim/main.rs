@@ -10,9 +10,11 @@
 //! | tries by time were never made while the planner's bell rang more than twice a second, as on any busy agent | seed 1:1 does not come to rest | `what_is_due_is_tried_again_although_others_ring_all_the_time` |
 //! | a direct member that must come back at the source was tried for ever, without a reason: its folder is not known any more | seeds 1:1 and 2:2 do not come to rest | these seeds |
 //! | what was in a folder that is pushed again after a delete in the cloud stayed as if it were there still | reading why 4:4 does not come to rest | the seeds |
+//! | a delete of what the coordinator did not know any more was tried for ever, and what is in a folder that cannot be synced with it | 4:4 does not come to rest | `what_the_coordinator_does_not_know_again_and_again_is_listed_anew` |
+//! | a document that could not be read was planned, given up and planned again without a pause | 15:15 never ends | this seed |
 //! | the id of a failed call in its status and in the log was another one than in its header | seed 1:1 run twice differs | `a_seed_run_twice_does_the_same` |
 //!
-//! Known and open: a member that waits for its turn behind one that stands still is `PENDING` and does not say why (seed 5:5), which the
+//! Known and open: seed 16:16 does not end, because the agent looks at the same folders for ever. A member that waits for its turn behind one that stands still is `PENDING` and does not say why (seed 5:5), which the
 //! checks pass over. The same seed gives the same trace, but for frames by which the HTTP/2 library resets calls that were given up (seed
 //! 1:9): whether they leave hangs on something that is not the simulation's yet.
 #![allow(clippy::unwrap_used, reason = "the helpers of a test fail as a test does")]
