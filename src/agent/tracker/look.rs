@@ -88,7 +88,6 @@ impl Looker {
         }
         outcome.missing.extend(sorted.missing.iter().map(Missing::of));
         outcome.looks.extend(sorted.folders.drain(..).map(|folder| Wanted::all(folder, deep)));
-        outcome.looks.extend(sorted.strays.drain(..).map(|stray| Wanted::name(stray.folder, stray.name)));
         if sorted.busy {
             outcome.again(wanted.again(wanted.scope.clone()), None);
         }

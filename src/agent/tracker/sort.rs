@@ -58,11 +58,10 @@ pub(super) struct Sorted {
     pub(super) troubled: Vec<(Known, Reason, String)>,
     /// Folders of which something else hides what is in them.
     pub(super) hidden: Vec<Known>,
+    /// Members that are not, or may not be, where they were; of other sets too.
     pub(super) missing: Vec<Known>,
     /// Folders to list.
     pub(super) folders: Vec<RepoKey>,
-    /// Places of direct members of other sets that have turned up here.
-    pub(super) strays: Vec<Known>,
     /// Something is being done to one of them.
     pub(super) busy: bool,
 }
@@ -171,8 +170,9 @@ impl<'a, R: Read + ?Sized> Sorter<'a, R> {
         let Some(other) = Known::by_key(self.read, &entry.key)? else { return Ok(self.unknown(name, kind)) };
         if other.set != self.scene.set && other.direct {
             self.odd(entry, Reason::AlreadySynced, String::new());
+            // It may have moved. Its place is not looked at from here: two that swapped places would send looks to and fro for ever.
             if !other.is_at(&self.scene.folder, name) {
-                self.sorted.strays.push(other);
+                self.sorted.missing.push(other);
             }
             return Ok(None);
         }

@@ -275,6 +275,24 @@ async fn s_b15_a_direct_member_in_a_synced_folder_keeps_its_own_set() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s_b15_direct_members_that_swap_places_in_folders_of_another_set_are_followed() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().folder("top/x");
+    bench.at().folder("top/y");
+    bench.rescan().await;
+    bench.at().write("top/x/a", "a");
+    bench.at().write("top/y/b", "b");
+    bench.make_set(2, "acme", SetShape::Documents, &["top/x/a", "top/y/b"]).await;
+    let member = |bench: &Bench, name: &str| bench.member(2, name).map(|row| (row.member.node, row.source.unwrap().folder)).unwrap();
+    let (a, b) = (member(&bench, "a"), member(&bench, "b"));
+    bench.at().rename("top/x/a", "aside");
+    bench.at().rename("top/y/b", "top/x/a");
+    bench.at().rename("aside", "top/y/b");
+    bench.touch(&["top/x/a", "top/y/b"]).await;
+    assert_eq!((member(&bench, "a"), member(&bench, "b")), ((b.0, a.1), (a.0, b.1)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn s_b16_what_moves_out_leaves_the_set_with_all_that_is_in_it() {
     let mut bench = Bench::with_folder().await;
     bench.at().folder("top/x");
