@@ -2,8 +2,6 @@
 //!
 //! `rm -rf` arrives as many small plans, so deletes are counted over a sliding window that the caller stores with the set.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 /// How many deletes are too many.
@@ -24,8 +22,8 @@ impl Default for Limits {
     }
 }
 
-/// How long a delete counts.
-pub const WINDOW: Duration = Duration::from_secs(600);
+/// How long a delete counts, and an approval lasts.
+const WINDOW_MILLIS: u64 = 600_000;
 /// Deletes are remembered in steps of this length; keeps the window to 60 numbers.
 const STEP_MILLIS: u64 = 10_000;
 
@@ -34,8 +32,10 @@ const STEP_MILLIS: u64 = 10_000;
 pub struct Window {
     /// Start of the step in milliseconds since 1970, and how many deletes fell into it; oldest first.
     steps: Vec<(u64, u64)>,
-    /// How many deletes a person approved beyond the limit and were not used up yet.
-    approved: u64,
+    /// How many deletes may still pass, because they were judged or a person approved them.
+    allowed: u64,
+    /// Until when, in milliseconds since 1970: what an allowance was not used for by then is judged anew.
+    allowed_until: u64,
 }
 
 /// What the brake says of a plan.
@@ -43,36 +43,49 @@ pub struct Window {
 pub enum Verdict {
     /// Go on.
     Release,
-    /// Stop: this many of so many would be gone.
+    /// Stop.
     Engage {
-        /// Members deleted within the window, with those of the plan.
-        deletes: u64,
-        /// Members of the set before these deletes.
+        /// Members deleted within the window, before the plan.
+        recent: u64,
+        /// Members of the set before all of these deletes.
         members: u64,
     },
 }
 
 impl Window {
-    /// Judges a plan that deletes `count` of the `members` that are there now, and counts them if it may go on.
+    /// Judges a whole plan, which deletes `count` of the `members` that are there now. If it may go on, that many deletes may pass.
     pub fn judge(&mut self, limits: &Limits, count: u64, members: u64, now_millis: u64) -> Verdict {
-        self.forget_before(now_millis.saturating_sub(WINDOW.as_millis() as u64));
-        if self.approved >= count {
-            self.approved -= count;
+        self.forget_before(now_millis.saturating_sub(WINDOW_MILLIS));
+        if self.allows(count, now_millis) {
             return Verdict::Release;
         }
         let recent: u64 = self.steps.iter().map(|(_, deletes)| deletes).sum();
-        let deletes = recent + count;
-        let before = members + recent;
-        if deletes > limits.most || (deletes >= limits.least && deletes as f64 > limits.share * before as f64) {
-            return Verdict::Engage { deletes, members: before };
+        let (deletes, members) = (recent + count, members + recent);
+        if deletes > limits.most || (deletes >= limits.least && deletes as f64 > limits.share * members as f64) {
+            return Verdict::Engage { recent, members };
         }
         self.count(count, now_millis);
+        self.approve(count, now_millis);
         Verdict::Release
     }
 
-    /// Lets `count` more deletes pass, because a person looked at them.
-    pub fn approve(&mut self, count: u64) {
-        self.approved = self.approved.saturating_add(count);
+    /// Lets `count` deletes pass, because a person looked at them: these, and within the window, not whatever comes some day.
+    pub fn approve(&mut self, count: u64, now_millis: u64) {
+        self.allowed = count;
+        self.allowed_until = now_millis.saturating_add(WINDOW_MILLIS);
+    }
+
+    /// Lets `count` deletes pass if that many may.
+    pub fn pass(&mut self, count: u64, now_millis: u64) -> bool {
+        let passes = self.allows(count, now_millis);
+        if passes {
+            self.allowed -= count;
+        }
+        passes
+    }
+
+    const fn allows(&self, count: u64, now_millis: u64) -> bool {
+        count <= self.allowed && now_millis < self.allowed_until
     }
 
     fn count(&mut self, count: u64, now_millis: u64) {
@@ -97,17 +110,18 @@ mod tests {
     fn s_d10_stops_a_plan_of_more_than_half_and_at_least_25() {
         let limits = Limits::default();
         assert_eq!(Window::default().judge(&limits, 24, 24, 0), Verdict::Release);
-        assert_eq!(Window::default().judge(&limits, 25, 40, 0), Verdict::Engage { deletes: 25, members: 40 });
+        assert_eq!(Window::default().judge(&limits, 25, 40, 0), Verdict::Engage { recent: 0, members: 40 });
         assert_eq!(Window::default().judge(&limits, 25, 50, 0), Verdict::Release);
-        assert_eq!(Window::default().judge(&limits, 1_001, 1_000_000, 0), Verdict::Engage { deletes: 1_001, members: 1_000_000 });
+        assert_eq!(Window::default().judge(&limits, 1_001, 1_000_000, 0), Verdict::Engage { recent: 0, members: 1_000_000 });
     }
 
     #[test]
     fn s_d10_counts_many_small_plans_over_the_window() {
         let limits = Limits::default();
         let mut window = Window::default();
-        let engaged = (0..40).find(|deleted| window.judge(&limits, 1, 40 - deleted, deleted * 100) != Verdict::Release);
-        assert_eq!(engaged, Some(24));
+        let mut released =
+            |deleted: u64| window.judge(&limits, 1, 40 - deleted, deleted * 100) == Verdict::Release && window.pass(1, deleted * 100);
+        assert_eq!((0..40).find(|deleted| !released(*deleted)), Some(24));
         assert_eq!(window.judge(&limits, 1, 16, 3_600_000), Verdict::Release, "an hour later they no longer count");
     }
 
@@ -116,8 +130,17 @@ mod tests {
         let limits = Limits::default();
         let mut window = Window::default();
         assert_ne!(window.judge(&limits, 100, 100, 0), Verdict::Release);
-        window.approve(100);
-        assert_eq!(window.judge(&limits, 100, 100, 0), Verdict::Release);
-        assert_ne!(window.judge(&limits, 100, 100, 0), Verdict::Release);
+        assert!(!window.pass(100, 0));
+        window.approve(100, 0);
+        assert!(window.pass(60, 1) && window.pass(40, 2));
+        assert!(!window.pass(1, 3));
+        assert_ne!(window.judge(&limits, 100, 100, 4), Verdict::Release);
+    }
+
+    #[test]
+    fn s_d10_an_approval_that_is_not_used_ends() {
+        let mut window = Window::default();
+        window.approve(100, 0);
+        assert!(window.pass(1, 599_999) && !window.pass(1, 600_000));
     }
 }

@@ -101,12 +101,13 @@ fn beneath(context: &Context, set: SetId, row: &MemberRow, folder: Option<NodeId
 pub(super) async fn approve(local: &Local, caller: Caller, set: &str) -> Result<u64, Fault> {
     let (id, row) = show::set(local, caller, set)?;
     let nothing = || Fault::new(FaultKind::Precondition, format!("the brake has stopped nothing in the sync set {id}"));
-    let Braked { at_target, deletes } = row.braked.ok_or_else(nothing)?;
+    let Braked { at_target, deletes, .. } = row.braked.ok_or_else(nothing)?;
+    let now = local.context.world.now_millis();
     let approved = local.context.store.transact(move |tx| {
         members::update_set(tx, id, |local| {
             // What was looked at was of one side: the other one's deletes are stopped as before.
             let window = if at_target { &mut local.brake_target } else { &mut local.brake_source };
-            window.approve(deletes);
+            window.approve(deletes, now);
             local.braked = None;
         })
     });

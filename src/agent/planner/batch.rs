@@ -3,11 +3,11 @@
 use super::crossing::{self, Crossing};
 use super::departing::{self, Departing};
 use super::{Order, status};
-use crate::agent::state::{Applying, Braked, Dirty, InFlight, LocalSet, MemberRow, Pushed, StoredTrees, members};
-use crate::engine::brake::{Limits, Verdict};
+use crate::agent::state::{Applying, Dirty, InFlight, LocalSet, MemberRow, Pushed, StoredTrees, members};
+use crate::engine::brake::Limits;
 use crate::engine::reconcile::{Apply, Hold, Step, Waits, reconcile};
 use crate::engine::{Activity, Target, TreeView as _};
-use crate::model::{Departure, Kind, MemberState, MemberStatus, NodeId, NodeState, OpId, Operation, PairingId, Place, Push, Reason, SetId};
+use crate::model::{Departure, Kind, MemberState, MemberStatus, NodeId, NodeState, OpId, Operation, PairingId, Place, Push, SetId};
 use crate::store::{ReadExt as _, StoreError, Transaction, WriteExt as _};
 use crate::sys::World;
 
@@ -26,18 +26,21 @@ pub(super) struct Batch {
 
 /// Plans up to `limit` dirty members of a set.
 pub(super) fn plan(tx: &mut Transaction<'_>, set: SetId, limit: usize, limits: &Limits, world: &dyn World) -> Result<Batch, StoreError> {
-    let mut run = Run { set, world, batch: Batch::default(), deletes: Vec::new() };
+    let mut run = Run { set, world, batch: Batch::default(), deletes: Vec::new(), brake_concerned: false };
     let Some(local) = members::load_set(tx, set)?.filter(|local| !local.ending) else { return Ok(run.batch) };
     let dirty = tx.scan::<Dirty>(&(set,), None, limit)?;
     run.batch.planned = dirty.len();
     for (key, ()) in dirty {
         tx.delete::<Dirty>(&key)?;
         match inherit_absence(tx, set, key.1)? {
-            Some(row) => run.one(tx, &local, row)?,
+            Some(row) => {
+                run.brake_concerned |= matches!(row.waits, Some(Waits::Brake { .. }));
+                run.one(tx, &local, row)?;
+            }
             None => run.batch.pushes.extend(left_behind(tx, set, key.1)?),
         }
     }
-    run.deletes(tx, &local, limits)?;
+    run.brake(tx, &local, limits)?;
     Ok(run.batch)
 }
 
@@ -55,12 +58,14 @@ fn inherit_absence(tx: &mut Transaction<'_>, set: SetId, node: NodeId) -> Result
     Ok(Some(after))
 }
 
-struct Run<'a> {
-    set: SetId,
-    world: &'a dyn World,
+pub(super) struct Run<'a> {
+    pub(super) set: SetId,
+    pub(super) world: &'a dyn World,
     batch: Batch,
-    /// Members whose next step deletes something: judged together once all others are planned.
-    deletes: Vec<NodeId>,
+    /// Members whose next step deletes something.
+    pub(super) deletes: Vec<NodeId>,
+    /// Something was planned that the brake held.
+    pub(super) brake_concerned: bool,
 }
 
 impl Run<'_> {
@@ -87,7 +92,7 @@ impl Run<'_> {
         }
     }
 
-    fn take(&mut self, tx: &mut Transaction<'_>, local: &LocalSet, before: MemberRow, step: Step) -> Result<(), StoreError> {
+    pub(super) fn take(&mut self, tx: &mut Transaction<'_>, local: &LocalSet, before: MemberRow, step: Step) -> Result<(), StoreError> {
         let (node, now) = (before.member.node, self.world.now_millis());
         let mut row = before.clone();
         let recorded = matches!(step, Step::Record(_));
@@ -101,7 +106,7 @@ impl Run<'_> {
                 row.member.base = Some(state);
                 status::settle(&mut row, now);
             }
-            Step::Hold(hold) => hold_row(&mut row, hold),
+            Step::Hold(hold) => hold_row(tx, self.set, &mut row, hold)?,
             Step::Push(push) => self.push(tx, &mut row, push)?,
             Step::Apply(apply) => self.apply(tx, local, &mut row, apply)?,
             Step::Forget => return self.forget(tx, &before),
@@ -170,56 +175,9 @@ impl Run<'_> {
             return members::save(tx, self.set, Some(row), None);
         };
         let mut held = row.clone();
-        hold_row(&mut held, Hold { reason: None, detail: String::new(), waits: Waits::Node(within) });
+        hold_row(tx, self.set, &mut held, Hold { reason: None, detail: String::new(), waits: Waits::Node(within) })?;
         members::save(tx, self.set, Some(row), Some(&held))?;
         tx.delete::<Dirty>(&(self.set, row.member.node))
-    }
-
-    /// Judges the deletes of the batch together, and plans them, or stops them all.
-    fn deletes(&mut self, tx: &mut Transaction<'_>, local: &LocalSet, limits: &Limits) -> Result<(), StoreError> {
-        let mut planned = Vec::new();
-        for node in std::mem::take(&mut self.deletes) {
-            // Planned again: what was planned meanwhile may have changed what this one sees.
-            let Some(row) = members::load(tx, self.set, node)? else { continue };
-            let step = reconcile(&StoredTrees { read: &*tx, set: local }, &row.member)?;
-            match step {
-                Step::Push(Push::Delete { .. }) => planned.push((count_at_target(tx, self.set, node)?, true, row, step)),
-                Step::Apply(Apply::Delete) => planned.push((1, false, row, step)),
-                step => self.take(tx, local, row, step)?,
-            }
-        }
-        for at_target in [true, false] {
-            let deletes = planned.extract_if(.., |(_, target, ..)| *target == at_target).collect::<Vec<_>>();
-            let count = deletes.iter().map(|(count, ..)| count).sum();
-            let stopped = if count == 0 { None } else { self.judge(tx, limits, count, at_target)? };
-            for (_, _, row, step) in deletes {
-                let step = stopped.clone().map_or(step, Step::Hold);
-                self.take(tx, local, row, step)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks the brake; returns how the deletes are held if it stops them.
-    fn judge(&self, tx: &mut Transaction<'_>, limits: &Limits, count: u64, at_target: bool) -> Result<Option<Hold>, StoreError> {
-        let now = self.world.now_millis();
-        let mut verdict = Verdict::Release;
-        members::update_set(tx, self.set, |local| {
-            let members = local.counts.values().map(|count| count.members).sum();
-            let window = if at_target { &mut local.brake_target } else { &mut local.brake_source };
-            verdict = window.judge(limits, count, members, now);
-            if let Verdict::Engage { deletes, .. } = verdict {
-                local.braked = Some(Braked { at_target, deletes });
-            }
-        })?;
-        Ok(match verdict {
-            Verdict::Release => None,
-            Verdict::Engage { deletes, members } => Some(Hold {
-                reason: Some(Reason::BrakeEngaged),
-                detail: format!("This would delete {deletes} of {members} items."),
-                waits: Waits::Set,
-            }),
-        })
     }
 }
 
@@ -231,12 +189,17 @@ fn begin(row: &mut MemberRow, op: OpId, now_millis: u64) {
     row.status.retry_millis = None;
 }
 
-fn hold_row(row: &mut MemberRow, hold: Hold) {
-    row.waits = Some(hold.waits);
-    match hold.reason {
-        Some(reason) => status::fail(row, reason, hold.detail),
-        None => row.status.now = MemberStatus { state: MemberState::Pending, reason: None, detail: hold.detail },
+fn hold_row(tx: &Transaction<'_>, set: SetId, row: &mut MemberRow, hold: Hold) -> Result<(), StoreError> {
+    match (hold.reason, &hold.waits) {
+        (Some(reason), _) => status::fail(row, reason, hold.detail),
+        (None, Waits::Node(other)) => {
+            let other = members::load(tx, set, *other)?;
+            row.status.now = status::behind(other.as_ref());
+        }
+        (None, _) => row.status.now = MemberStatus { state: MemberState::Pending, reason: None, detail: hold.detail },
     }
+    row.waits = Some(hold.waits);
+    Ok(())
 }
 
 /// Whether a document has to be made read-only for people, once or again.
@@ -251,16 +214,6 @@ fn new_place(apply: &Apply) -> Option<&Place> {
         Apply::Update { place, .. } => place.as_ref(),
         Apply::StepAside | Apply::Protect | Apply::Delete => None,
     }
-}
-
-/// Counts a member and what is in it at the target.
-fn count_at_target(tx: &Transaction<'_>, set: SetId, node: NodeId) -> Result<u64, StoreError> {
-    let (mut count, mut stack) = (0, vec![node]);
-    while let Some(node) = stack.pop() {
-        count += 1;
-        stack.extend(members::at_target(tx, set, Some(node))?);
-    }
-    Ok(count)
 }
 
 /// Gives the source side of a member to the node that the target has in its place.

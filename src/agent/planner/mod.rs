@@ -1,11 +1,12 @@
 //! Runs the planner over dirty members, and writes what came of it into the trees.
 //!
 //! One task plans. A batch of dirty members is planned in one transaction, in which every push gets its operation and is stored as in
-//! flight: what leaves is durable first. Deletes of a batch are judged together by the brake. Pushes go to the session, changes of the
+//! flight: what leaves is durable first. Deletes are judged together by the brake once all else is planned. Pushes go to the session, changes of the
 //! source to the applier; both come back through [`outcome`] and [`applied`].
 
 pub mod applied;
 mod batch;
+mod braking;
 mod crossing;
 mod departing;
 pub mod journal;

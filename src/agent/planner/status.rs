@@ -33,6 +33,22 @@ pub(crate) fn fail(row: &mut MemberRow, reason: Reason, detail: impl Into<String
     row.status.now = MemberStatus { state: reason.state(), reason: Some(reason), detail: detail.into() };
 }
 
+/// What is told of a member whose turn comes after another one: why that one is not in step, if it stands still.
+pub(super) fn behind(other: Option<&MemberRow>) -> MemberStatus {
+    let pending = MemberStatus { state: MemberState::Pending, reason: None, detail: String::new() };
+    let Some(other) = other.filter(|other| other.status.now.state != MemberState::Synced) else { return pending };
+    let Some(reason) = other.status.now.reason else { return pending };
+    if other.status.now.state == MemberState::Pending {
+        // The one that it waits for waits itself, for whoever is named there.
+        return other.status.now.clone();
+    }
+    let member = &other.member;
+    let state =
+        member.source_node().map(|source| &source.state).or(member.target_node().map(|target| &target.state)).or(member.base.as_ref());
+    let name = state.map_or_else(String::new, |state| format!(" {:?}", state.place.name));
+    MemberStatus { reason: Some(reason), detail: format!("It waits for{name}. {}", other.status.now.detail), ..pending }
+}
+
 /// It is tried again after a delay that grows with its failures, whatever else wakes it before.
 ///
 /// `chance` spreads the delays of many members over a fifth.

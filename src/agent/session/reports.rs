@@ -45,7 +45,7 @@ pub(super) async fn again(context: &Context, told: Vec<(SetId, NodeId)>) -> Resu
 }
 
 fn is_under_way(row: &MemberRow) -> bool {
-    matches!(row.status.now.state, MemberState::Pending | MemberState::Syncing)
+    matches!(row.status.now.state, MemberState::Pending | MemberState::Syncing) && row.status.now.reason.is_none()
 }
 
 fn time(millis: u64) -> Timestamp {

@@ -2,19 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::view::{parent_key, source_children, target_children};
+use super::view::{PAGE, all_nodes, parent_key, source_children, target_children};
 use super::{
     Dirty, Keys, LocalSet, LocalSets, MemberRow, Members, Retries, SourceNames, Status, TargetNames, Unreported, WaitKey, Waiting,
 };
 use crate::engine::reconcile::Waits;
 use crate::engine::{Member, Target};
-use crate::model::{FoldedName, MemberState, MemberStatus, Name, NodeId, PairingId, SetId};
+use crate::model::{FoldedName, MemberState, MemberStatus, Name, NodeId, PairingId, Reason, SetId};
 use crate::store::{Key as _, Read, ReadExt as _, StoreError, Transaction, WriteExt as _};
 
 pub use super::view::{source_children as at_source, target_children as at_target};
-
-/// The most waiters that one page reads.
-const WAITERS_PAGE: usize = 1_000;
 
 impl MemberRow {
     /// A member of which nothing is known yet.
@@ -102,7 +99,7 @@ pub fn save(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, af
         mark_dirty(tx, set, node)?;
         wake(tx, set, &Waits::Node(node))?;
         wake_children(tx, set, before, after)?;
-    } else if before.map(|row| &row.waits) != after.map(|row| &row.waits) {
+    } else if before.map(standing) != after.map(standing) {
         // What keeps it away, which may lie far off, keeps those away who wait for it.
         wake(tx, set, &Waits::Node(node))?;
     }
@@ -116,6 +113,11 @@ pub fn save(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, af
             tx.delete::<Members>(&(set, node))
         }
     }
+}
+
+/// What a member waits for, and why.
+const fn standing(row: &MemberRow) -> (&Option<Waits>, Option<Reason>) {
+    (&row.waits, row.status.now.reason)
 }
 
 /// A folder that is gone is removed, or forgotten, only after what was in it has left: at the source for the one, on both sides for the other.
@@ -155,18 +157,16 @@ pub fn mark_dirty(tx: &mut Transaction<'_>, set: SetId, node: NodeId) -> Result<
 /// # Errors
 /// When the store fails.
 pub fn wake(tx: &mut Transaction<'_>, set: SetId, waits: &Waits) -> Result<(), StoreError> {
-    let key = wait_key(waits);
-    let mut after = None;
-    loop {
-        let rows = tx.scan::<Waiting>(&(set, key.clone()), after.as_ref(), WAITERS_PAGE)?;
-        for ((.., node), ()) in &rows {
-            mark_dirty(tx, set, *node)?;
-        }
-        match rows.into_iter().nth(WAITERS_PAGE - 1) {
-            Some((last, ())) => after = Some(last),
-            None => return Ok(()),
-        }
-    }
+    waiting(tx, set, waits)?.into_iter().try_for_each(|node| mark_dirty(tx, set, node))
+}
+
+/// Lists who waits for this.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn waiting(read: &(impl Read + ?Sized), set: SetId, waits: &Waits) -> Result<Vec<NodeId>, StoreError> {
+    let key = (set, wait_key(waits));
+    all_nodes(|after| read.scan::<Waiting>(&key, after, PAGE), |key| key.2)
 }
 
 /// Returns a set.
@@ -188,6 +188,9 @@ pub fn update_set(tx: &mut Transaction<'_>, set: SetId, change: impl FnOnce(&mut
     let gates = |set: &LocalSet| (set.source_complete, set.target_complete, set.braked, set.ending);
     if gates(&before) != gates(&after) {
         wake(tx, set, &Waits::Set)?;
+        for at_target in [true, false] {
+            wake(tx, set, &Waits::Brake { at_target })?;
+        }
     }
     if before == after { Ok(()) } else { tx.put::<LocalSets>(&set, &after) }
 }
@@ -352,6 +355,7 @@ fn wait_key(waits: &Waits) -> WaitKey {
             key.push(2);
             node.encode(&mut key);
         }
+        Waits::Brake { at_target } => key.extend([4, u8::from(*at_target)]),
         Waits::Name(parent, name) => {
             key.push(3);
             parent_key(*parent).encode(&mut key);

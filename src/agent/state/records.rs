@@ -125,6 +125,10 @@ pub struct Braked {
     pub at_target: bool,
     /// How many.
     pub deletes: u64,
+    /// How many went shortly before.
+    pub recent: u64,
+    /// Members of the set before all of these.
+    pub members: u64,
 }
 
 impl Record for LocalSets {

@@ -5,8 +5,8 @@ use crate::engine::{Member, TreeView, Unsettled};
 use crate::model::{FoldedName, NodeId, Sequence, SetId, SetOptions};
 use crate::store::{Read, ReadExt, StoreError};
 
-/// The most children that are listed in one go; larger folders take several.
-const CHILDREN_PAGE: usize = 1_000;
+/// The most nodes that are listed in one go; more take several.
+pub(super) const PAGE: usize = 1_000;
 
 /// One set's trees in a store.
 pub struct StoredTrees<'a, R: ?Sized> {
@@ -42,7 +42,7 @@ impl<R: Read + ?Sized> TreeView for StoredTrees<'_, R> {
     }
 
     fn source_holders(&self, parent: Option<NodeId>, name: &FoldedName) -> Result<Vec<NodeId>, StoreError> {
-        let rows = self.read.scan::<SourceNames>(&(self.id(), parent_key(parent), name.clone()), None, CHILDREN_PAGE)?;
+        let rows = self.read.scan::<SourceNames>(&(self.id(), parent_key(parent), name.clone()), None, PAGE)?;
         Ok(rows.into_iter().map(|((.., node), ())| node).collect())
     }
 
@@ -83,7 +83,7 @@ impl<R: Read + ?Sized> TreeView for StoredTrees<'_, R> {
 /// # Errors
 /// When the store cannot be read.
 pub fn target_children(read: &(impl Read + ?Sized), set: SetId, parent: Option<NodeId>) -> Result<Vec<NodeId>, StoreError> {
-    children(|after| read.scan::<TargetNames>(&(set, parent_key(parent)), after, CHILDREN_PAGE), |key| key.3)
+    all_nodes(|after| read.scan::<TargetNames>(&(set, parent_key(parent)), after, PAGE), |key| key.3)
 }
 
 /// Lists what is in a folder at the source; with `None`, the direct members.
@@ -91,10 +91,11 @@ pub fn target_children(read: &(impl Read + ?Sized), set: SetId, parent: Option<N
 /// # Errors
 /// When the store cannot be read.
 pub fn source_children(read: &(impl Read + ?Sized), set: SetId, parent: Option<NodeId>) -> Result<Vec<NodeId>, StoreError> {
-    children(|after| read.scan::<SourceNames>(&(set, parent_key(parent)), after, CHILDREN_PAGE), |key| key.4)
+    all_nodes(|after| read.scan::<SourceNames>(&(set, parent_key(parent)), after, PAGE), |key| key.4)
 }
 
-fn children<K>(
+/// Lists what the rows of several pages name.
+pub(super) fn all_nodes<K>(
     page: impl Fn(Option<&K>) -> Result<Vec<(K, ())>, StoreError>,
     node: impl Fn(&K) -> NodeId,
 ) -> Result<Vec<NodeId>, StoreError> {
@@ -102,7 +103,7 @@ fn children<K>(
     let mut rows = page(None)?;
     while !rows.is_empty() {
         all.extend(rows.iter().map(|(key, ())| node(key)));
-        let full = rows.len() == CHILDREN_PAGE;
+        let full = rows.len() == PAGE;
         let Some((last, ())) = rows.last().filter(|_| full) else { break };
         rows = page(Some(last))?;
     }

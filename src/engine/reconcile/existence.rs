@@ -16,7 +16,7 @@ pub(super) fn only_source<V: TreeView>(view: &V, member: &Member, source: &Sourc
     if can_adopt(&source.state, &holder) {
         return Ok(Step::Adopt { target: holder.node });
     }
-    names::wait_for_target(view, member.node, place, &holder)
+    names::wait_for_target(view, member.node, place)
 }
 
 /// Says why a child of `parent` cannot be made at the target now, if so.

@@ -120,6 +120,11 @@ pub enum Waits {
     Name(Option<NodeId>, FoldedName),
     /// The set as a whole.
     Set,
+    /// What the brake says of all deletes together. Not planned here: whoever runs the plan adds it.
+    Brake {
+        /// Of those that would be pushed; else of those that would be made at the source.
+        at_target: bool,
+    },
 }
 
 impl Hold {

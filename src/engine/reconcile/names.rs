@@ -47,10 +47,10 @@ pub(super) fn target_holder<V: TreeView>(view: &V, place: &Place, node: NodeId) 
 }
 
 /// What a node that is not yet at the target does about a holder that it cannot adopt.
-pub(super) fn wait_for_target<V: TreeView>(view: &V, node: NodeId, place: &Place, _: &Member) -> Result<Step, V::Error> {
+pub(super) fn wait_for_target<V: TreeView>(view: &V, node: NodeId, place: &Place) -> Result<Step, V::Error> {
     Ok(match obstacle(view, Side::Target, node, place)? {
         Obstacle::Leaving(other) => Hold::turn(Waits::Node(other)),
-        Obstacle::Staying(other) => clash(place, &other),
+        Obstacle::Staying(other) => clash(Side::Target, place, &other),
         Obstacle::Nothing => Hold::turn(Waits::Itself),
     })
 }
@@ -60,7 +60,7 @@ pub(super) fn wait_for_source<V: TreeView>(view: &V, node: NodeId, place: &Place
     Ok(match obstacle(view, Side::Source, node, place)? {
         Obstacle::Nothing => None,
         Obstacle::Leaving(other) => Some(Hold::turn(Waits::Node(other))),
-        Obstacle::Staying(other) => Some(clash(place, &other)),
+        Obstacle::Staying(other) => Some(clash(Side::Source, place, &other)),
     })
 }
 
@@ -69,7 +69,7 @@ pub(super) fn free_place<V: TreeView>(view: &V, side: Side, node: NodeId, place:
     Ok(match obstacle(view, side, node, place)? {
         Obstacle::Nothing => Ok(place.clone()),
         Obstacle::Leaving(other) => Err(wait_or_step_aside(view, side, node, other)?),
-        Obstacle::Staying(other) => Err(clash(place, &other)),
+        Obstacle::Staying(other) => Err(clash(side, place, &other)),
     })
 }
 
@@ -110,8 +110,12 @@ pub(super) fn path_to<V: TreeView>(view: &V, folder: NodeId, node: NodeId, side:
     Ok((at == node).then_some(path))
 }
 
-fn clash(place: &Place, holder: &Member) -> Step {
-    let detail = format!("The name {:?} is held by {}.", place.name, holder.node);
+fn clash(side: Side, place: &Place, holder: &Member) -> Step {
+    let there = if side == Side::Source { "here" } else { "in the cloud" };
+    let detail = match current(holder, side) {
+        Some(held) if held.name != place.name => format!("The name {:?} is taken {there} by {:?}.", place.name, held.name),
+        _ => format!("The name {:?} is taken {there} by another item.", place.name),
+    };
     // Not for the name: the holder may also begin to want another one, without having it yet.
     Hold::because(Reason::NameClash, detail, Waits::Node(holder.node))
 }

@@ -73,7 +73,8 @@ impl Sim {
                 for member in &members {
                     let busy = match member.state() {
                         pb::MemberState::Syncing | pb::MemberState::Retrying => true,
-                        pb::MemberState::Pending => !is_behind_explained(&local, member),
+                        // It waits behind one that stands still: that one's reason is its own.
+                        pb::MemberState::Pending => member.reason() == pb::Reason::Unspecified,
                         _ => false,
                     };
                     if busy {
@@ -160,21 +161,4 @@ impl Sim {
         }
         failures
     }
-}
-
-/// Whether a member waits for its turn behind one that stands still for a reason.
-fn is_behind_explained(local: &Local, member: &pb::LocalMember) -> bool {
-    let (Ok(set), Ok(node)) = (member.set_id.parse::<SetId>(), member.node_id.parse::<NodeId>()) else { return false };
-    let found = local.context.store.read(|read| {
-        let mut at = node;
-        for _ in 0..100 {
-            let Some(row) = members::load(read, set, at)? else { return Ok(false) };
-            match row.waits {
-                Some(Waits::Node(next)) if row.status.now.reason.is_none() => at = next,
-                _ => return Ok(row.status.now.reason.is_some() && row.status.now.state != MemberState::Retrying),
-            }
-        }
-        Ok::<_, StoreError>(false)
-    });
-    found.unwrap_or(false)
 }

@@ -1,6 +1,7 @@
 //! What is known of the target: it never goes back.
 
 use super::*;
+use crate::model::{MemberState, Reason};
 
 const FOLDER: SetShape = SetShape::Folder { subfolders: true };
 
@@ -132,4 +133,35 @@ async fn what_the_coordinator_does_not_know_again_and_again_is_listed_anew() {
     bench.change(|tx| journal::complete(tx, set(), Cursor { epoch: Epoch::new(1), sequence: Sequence::new(9) })).await;
     bench.plan().await;
     assert_eq!(bench.rows(), [], "neither side has it");
+}
+
+#[tokio::test]
+async fn s_c03_what_waits_for_one_that_stands_still_says_so() {
+    let mut bench = Bench::new(FOLDER).await;
+    let denied = || Some((Reason::SourceAccessDenied, "The folder cannot be read.".to_owned()));
+    bench
+        .change(move |tx| {
+            for (number, parent, problem) in [(1, None, denied()), (2, Some(1), None), (3, Some(2), None)] {
+                let mut row = MemberRow::new(node(number), PairingId::from_uuid(Uuid::from_u128(number)));
+                let state = folder(parent, &format!("folder {number}"));
+                row.member.source = Source::Present(SourceNode { state, properties_known: true, problem });
+                members::save(tx, set(), None, Some(&row))?;
+            }
+            Ok(())
+        })
+        .await;
+    assert!(bench.plan().await.is_empty());
+    for number in [2, 3] {
+        let now = bench.row(node(number)).unwrap().status.now;
+        assert_eq!((now.state, now.reason), (MemberState::Pending, Some(Reason::SourceAccessDenied)));
+        assert_eq!(now.detail, "It waits for \"folder 1\". The folder cannot be read.");
+    }
+    bench
+        .edit(node(1), |row| {
+            if let Source::Present(source) = &mut row.member.source {
+                source.problem = None;
+            }
+        })
+        .await;
+    assert_eq!(bench.plan().await.len(), 3);
 }

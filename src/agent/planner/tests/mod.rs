@@ -1,5 +1,6 @@
 //! What is written down about members, and what is planned of it, over a store in memory and a repository in a directory.
 
+mod braking;
 mod ending;
 mod knowing;
 
