@@ -64,12 +64,16 @@ async fn forget_members(context: &Context, set: SetId) -> Result<(), StoreError>
     }
 }
 
-/// Gives a document back the permissions that it had.
-async fn unprotect(context: &Context, row: &MemberRow) {
+/// Gives a document back the owner and the permissions that it had before it was made read-only.
+pub(super) async fn unprotect(context: &Context, row: &MemberRow) {
     let (Some(source), Some(held)) = (&row.source, row.member.source_node()) else { return };
-    let Some(original) = row.protection.clone() else { return };
     let name = source.aside.clone().unwrap_or_else(|| held.state.place.name.clone());
-    let at = At { folder: source.folder.clone(), name, key: source.key.clone() };
+    unprotect_at(context, row, At { folder: source.folder.clone(), name, key: source.key.clone() }).await;
+}
+
+/// Does so where its item is now.
+pub(super) async fn unprotect_at(context: &Context, row: &MemberRow, at: At) {
+    let Some(original) = row.protection.clone() else { return };
     let repository = context.repository.clone();
     match task::blocking("restore permissions", move || repository.unprotect(&at, &original)).await {
         Ok(Ok(_)) => {}

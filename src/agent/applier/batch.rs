@@ -196,6 +196,13 @@ fn finish_content(context: &Context, staged: &mut Staged, blobs: &[Blob], conten
     context.repository.finish(staged, content)
 }
 
+/// Whether a folder is still in the site that the set's sources are in. What cannot be seen is not.
+fn is_in_site(repository: &dyn Repository, folder: &RepoKey, order: &Order) -> bool {
+    let Ok(Some(place)) = repository.locate(std::slice::from_ref(folder)).map(|mut places| places.pop().flatten()) else { return false };
+    let path = repository.path_of(&place.folder, &place.name).ok();
+    path.and_then(|path| repository.resolve(&path).ok()).is_some_and(|resolved| resolved.site == order.site)
+}
+
 fn changes(properties: &[(Property, Option<Value>)]) -> BTreeMap<Property, Option<Value>> {
     properties.iter().cloned().collect()
 }
@@ -207,11 +214,13 @@ pub(super) fn new_folder(repository: &dyn Repository, order: &Order) -> Result<R
     known.or_else(|| library(repository, order)).ok_or(RepositoryError::Gone)
 }
 
-/// Where a direct member comes back that is not at the source any more: nobody knows where it was.
+/// Where a direct member comes back that is not at the source any more: in the folder that it was in, if that is still there.
 fn library(repository: &dyn Repository, order: &Order) -> Option<RepoKey> {
     match &order.apply {
         Apply::Create(state) if state.place.parent.is_none() => {
-            repository.sites().into_iter().find(|site| site.name == order.site).and_then(|site| site.library)
+            let library = repository.sites().into_iter().find(|site| site.name == order.site).and_then(|site| site.library);
+            let is_there = |folder: &RepoKey| library.as_ref() == Some(folder) || is_in_site(repository, folder, order);
+            order.last_folder.clone().filter(is_there).or(library)
         }
         _ => None,
     }

@@ -39,7 +39,7 @@ pub fn record(tx: &mut Transaction<'_>, order: &Order, ending: &Ending, world: &
         Ending::There(source, state) => there(&mut row, order, source, state, world.now_millis()),
         Ending::Gone => {
             row.member.source = Source::Absent;
-            row.source = None;
+            row.last_folder = row.source.take().map(|source| source.folder);
             row.source_revision += 1;
         }
         Ending::Changed => status::retry(&mut row, world.now_millis(), world.draw()),

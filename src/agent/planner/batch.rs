@@ -20,6 +20,8 @@ pub(super) struct Batch {
     pub(super) pushes: Vec<OpId>,
     /// What the applier has to do.
     pub(super) orders: Vec<Order>,
+    /// Documents that were made read-only in another set, which this one does not want.
+    pub(super) unlocked: Vec<MemberRow>,
     /// Direct members to be forgotten. They stay dirty until they are.
     pub(super) ended: Vec<NodeId>,
 }
@@ -100,11 +102,11 @@ impl Run<'_> {
             Step::Rest if row.member.activity == Activity::Idle && needs_protection(local, &row) => {
                 self.apply(tx, local, &mut row, Apply::Protect)?
             }
-            Step::Rest if row.member.activity == Activity::Idle => status::settle(&mut row, now),
+            Step::Rest if row.member.activity == Activity::Idle => self.settle(local, &mut row, now),
             Step::Rest => {}
             Step::Record(state) => {
                 row.member.base = Some(state);
-                status::settle(&mut row, now);
+                self.settle(local, &mut row, now);
             }
             Step::Hold(hold) => hold_row(tx, self.set, &mut row, hold)?,
             Step::Push(push) => self.push(tx, &mut row, push)?,
@@ -118,6 +120,13 @@ impl Run<'_> {
         }
         // What was just written is what was planned for; only others were made dirty by it.
         tx.delete::<Dirty>(&(self.set, node))
+    }
+
+    fn settle(&mut self, local: &LocalSet, row: &mut MemberRow, now_millis: u64) {
+        status::settle(row, now_millis);
+        if !local.definition.options.lock_source && row.protection.is_some() {
+            self.batch.unlocked.push(row.clone());
+        }
     }
 
     /// Plans it again in a moment.
@@ -153,6 +162,7 @@ impl Run<'_> {
             planned_on: row.member.source_node().map(|source| source.state.clone()),
             target: row.member.target_node().map(|target| target.state.clone()),
             folder,
+            last_folder: row.last_folder.clone(),
             aside: row.source.as_ref().and_then(|source| source.aside.clone()),
         });
         row.member.activity = Activity::Applying;

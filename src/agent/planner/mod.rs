@@ -24,9 +24,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
-use super::forget::forget_member;
+use super::forget::{forget_member, unprotect};
 use super::repository::{RepoKey, SiteName};
-use super::state::{LocalSets, Retries, SourceRow, members};
+use super::state::{LocalSets, MemberRow, Retries, SourceRow, members};
 use crate::engine::reconcile::Apply;
 use crate::model::{Name, NodeId, NodeState, OpId, SetId};
 use crate::store::{ReadExt as _, StoreError, TransactError};
@@ -62,6 +62,8 @@ pub struct Order {
     pub target: Option<NodeState>,
     /// The folder at the source that the new place names.
     pub folder: Option<RepoKey>,
+    /// The folder that it was in when it was last at the source.
+    pub last_folder: Option<RepoKey>,
     /// The name that it has there now, when that is not the name in `planned_on`.
     pub aside: Option<Name>,
 }
@@ -154,6 +156,9 @@ async fn plan_all(context: &Context, outlets: &Outlets) -> Result<usize, StoreEr
             tracing::info!(%set, %node, "the sync of a direct member ended; both copies stay");
             forget_member(context, set, node).await?;
         }
+        for row in batch.unlocked {
+            unlock(context, set, &row).await?;
+        }
         for push in batch.pushes {
             // The receivers live as long as the agent; what is not taken is in the store and found at the next start.
             let _closed = outlets.pushes.send(push);
@@ -163,6 +168,21 @@ async fn plan_all(context: &Context, outlets: &Outlets) -> Result<usize, StoreEr
         }
     }
     Ok(planned)
+}
+
+/// Gives a document that came out of a set that locks its source into one that does not its owner and permissions back.
+async fn unlock(context: &Context, set: SetId, row: &MemberRow) -> Result<(), StoreError> {
+    unprotect(context, row).await;
+    let node = row.member.node;
+    let unlocked = context.store.transact(move |tx| {
+        members::update(tx, set, node, |row| {
+            row.map(|mut row| {
+                row.protection = None;
+                row
+            })
+        })
+    });
+    committed(unlocked.await)
 }
 
 /// Marks as dirty what is to be tried again by now.

@@ -21,7 +21,7 @@ pub enum RepositoryError {
     #[error("the repository cannot be seen completely: {0}")]
     Unknown(Unhealthy),
     /// No room, or over a quota of the file system.
-    #[error("no room in the repository")]
+    #[error("the file system of the source is full, or over its quota: make room there")]
     NoSpace,
     /// The name is taken.
     #[error("the name is taken")]

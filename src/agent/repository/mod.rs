@@ -212,7 +212,7 @@ pub trait Repository: std::fmt::Debug + Send + Sync {
     /// [`RepositoryError::Denied`] when the agent may not.
     fn protect(&self, at: &At) -> Result<Placed>;
 
-    /// Gives a document back the permissions that it had.
+    /// Gives a document back the owner and the permissions that it had.
     ///
     /// # Errors
     /// [`RepositoryError::Denied`] when the agent may not.

@@ -362,6 +362,8 @@ pub enum Leftover {
 /// The permissions of a document before it was made read-only. Store it durably before [`protect`](super::Repository::protect).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protection {
+    pub(super) owner: u32,
+    pub(super) group: u32,
     pub(super) mode: u32,
     /// The access control list, if it had one.
     pub(super) list: Option<Vec<u8>>,

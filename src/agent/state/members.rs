@@ -22,6 +22,7 @@ impl MemberRow {
             pairing,
             source: None,
             protection: None,
+            last_folder: None,
             source_revision: 0,
             operation: None,
             put_back_millis: None,

@@ -151,9 +151,11 @@ pub struct MemberRow {
     pub pairing: PairingId,
     /// Where the repository has it; set exactly when the source tree has it.
     pub source: Option<SourceRow>,
-    /// The permissions that it had before it was first made read-only. They outlive its item, so that whatever somebody puts into its place
+    /// Owner and permissions that it had before it was first made read-only. They outlive its item, so that whatever somebody puts into its place
     /// gets them back in the end.
     pub protection: Option<Protection>,
+    /// The folder that it was in when it was last at the source: where a direct member comes back.
+    pub last_folder: Option<RepoKey>,
     /// Raised by whatever changes `source` or the source tree. A look at the repository that began before is thrown away.
     pub source_revision: u64,
     /// The operation in flight for it, a push or an apply.

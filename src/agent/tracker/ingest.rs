@@ -81,7 +81,7 @@ pub(super) fn ingest(tx: &mut Transaction<'_>, sightings: &[Sighting]) -> Result
 /// Takes a member out of the source tree, if nothing happened to it since `revision`.
 pub(super) fn remove(tx: &mut Transaction<'_>, set: SetId, node: NodeId, revision: u64) -> Result<Verdict, StoreError> {
     change(tx, set, node, revision, |row| {
-        row.source = None;
+        row.last_folder = row.source.take().map(|source| source.folder);
         row.member.source = Source::Absent;
         row.member.aside = false;
     })
@@ -219,6 +219,7 @@ fn hand_over(
         let mut new = MemberRow::new(spare.0, spare.1);
         new.member.source = row.member.source;
         new.source = row.source;
+        new.protection = row.protection;
         save(tx, sighting.set, None, Some(&new))?;
     }
     Ok(Verdict::Done)

@@ -12,7 +12,10 @@ use super::outcome::{Missing, Outcome, Wanted};
 use super::queue::{Scope, Topic};
 use super::scene::{self, Known};
 use super::sort::{Guess, Spot, describe, is_outdated};
-use crate::agent::repository::{EntryName, Item, RepoKey, RepoPlace, Repository, RepositoryError, SiteName, Unhealthy, UnsupportedKind};
+use crate::agent::forget::unprotect_at;
+use crate::agent::repository::{
+    At, EntryName, Item, RepoKey, RepoPlace, Repository, RepositoryError, SiteName, Unhealthy, UnsupportedKind,
+};
 use crate::agent::state::members::{load, load_set};
 use crate::model::{Kind, Reason, SetShape};
 use crate::store::StoreError;
@@ -42,6 +45,8 @@ enum Trace {
 /// What to do about a missing member.
 enum Decision {
     Remove,
+    /// It lies here now, where its set does not reach.
+    Leave(At),
     Blame(Reason, String),
     /// It is a direct member, and left its library.
     Depart,
@@ -168,7 +173,10 @@ impl Looker {
         let takes = folder.is_some_and(|folder| folder.kind == Kind::Folder)
             && local.is_some_and(|local| known.kind == Kind::Document || local.definition.shape == SetShape::Folder { subfolders: true });
         if !takes {
-            return Ok(Some(Decision::Remove));
+            return Ok(Some(match place.name {
+                EntryName::Allowed(name) => Decision::Leave(At { folder: place.folder, name, key: known.key.clone() }),
+                EntryName::NotAllowed(..) => Decision::Remove,
+            }));
         }
         outcome.looks.push(match place.name {
             EntryName::Allowed(name) => Wanted::name(place.folder, name),
@@ -186,6 +194,14 @@ impl Looker {
                 decision => rows.push((known, decision)),
             }
         }
+        for (known, decision) in &rows {
+            // Before it is no member any more: whoever dies in between does it again.
+            if let Decision::Leave(at) = decision
+                && let Some(row) = self.context.store.read(|read| load(read, known.set, known.node))?
+            {
+                unprotect_at(&self.context, &row, at.clone()).await;
+            }
+        }
         let rows = std::sync::Arc::new(rows);
         let shared = std::sync::Arc::clone(&rows);
         let verdicts = self
@@ -197,7 +213,7 @@ impl Looker {
                             trouble(tx, known.set, known.node, known.revision, Some(&(*reason, detail.clone())))
                         }
                         Decision::Depart => depart(tx, known.set, known.node, known.revision),
-                        Decision::Remove | Decision::Follow(_) => remove(tx, known.set, known.node, known.revision),
+                        Decision::Remove | Decision::Leave(_) | Decision::Follow(_) => remove(tx, known.set, known.node, known.revision),
                     })
                     .collect::<Result<Vec<_>, _>>()
             })
@@ -205,7 +221,7 @@ impl Looker {
         for ((known, decision), verdict) in rows.iter().zip(verdicts) {
             if verdict != Verdict::Done {
                 outcome.looks.push(Wanted::name(known.folder.clone(), known.name.clone()));
-            } else if known.kind == Kind::Folder && matches!(decision, Decision::Remove) {
+            } else if known.kind == Kind::Folder && matches!(decision, Decision::Remove | Decision::Leave(_)) {
                 self.context.repository.unwatch(&known.key);
                 let children = self.context.store.read(|read| scene::children(read, known.set, known.node))?;
                 outcome.bereft.extend(children.iter().map(Missing::of));

@@ -1,6 +1,5 @@
 //! Deleting and unsyncing: nothing is gone that somebody did not want gone, and nothing for good.
 
-use skybridge::engine::brake::Limits;
 use skybridge::wire::pb::{MemberState, Reason, Role, SourceVersionCause, SyncOptions};
 use tonic::Code;
 
@@ -209,28 +208,6 @@ async fn s_d09_a_library_that_is_gone_is_unknown_and_deletes_nothing() {
     world.until("it goes on by itself", async || world.source.exists("Plans/b.txt").then_some(())).await;
     world.settle().await;
     assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("a.txt", "a"), ("b.txt", "b")]));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn s_d10_the_brake_stops_many_deletes_until_a_person_approves() {
-    let world = World::with(|config| config.brake = Limits { share: 0.5, least: 4, most: 1_000 }).await;
-    for number in 0..8 {
-        world.source.write(&format!("Plans/sub/{number}.txt"), "x");
-    }
-    world.source.write("Plans/keep.txt", "keep");
-    let set = world.sync(&["Plans"], "acme/team", SyncOptions { delete_source: true, ..options() }).await;
-    world.source.rename("Plans/sub", "Plans/moved");
-    world.settle().await;
-    assert_eq!(world.same("Plans", "acme/team/Plans").await.len(), 10, "moves are not deletes");
-    world.source.remove("Plans/moved");
-    world.settle().await;
-    assert_eq!(world.ada.tree("acme/team/Plans").await.len(), 10, "{}", world.dump().await);
-    let syncs = world.agent.syncs().await;
-    assert_eq!((syncs[0].reason(), syncs[0].brake_deletes), (Reason::BrakeEngaged, 9), "{}", world.dump().await);
-    assert_eq!(world.agent.approve_brake(&set).await.unwrap(), 9);
-    world.settle().await;
-    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("keep.txt", "keep")]));
-    assert_eq!(world.ada.trashed().await, ["moved"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -500,58 +477,20 @@ async fn s_d09_a_folder_that_the_agent_may_not_read_is_unknown_and_deletes_nothi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_d10_the_brake_stops_deletes_at_the_source_too_and_counts_what_came_before() {
-    let world = World::with(|config| config.brake = Limits { share: 0.5, least: 4, most: 1_000 }).await;
-    for number in 0..10 {
-        world.source.write(&format!("Plans/{number}.txt"), "x");
+async fn s_d11_a_direct_member_that_the_cloud_edited_comes_back_in_the_folder_that_it_was_in() {
+    let mut world = World::start().await;
+    for path in ["Deep/down/a.txt", "Gone/b.txt"] {
+        world.source.write(path, "agreed");
     }
-    let set = world.sync(&["Plans"], "acme/team", SyncOptions { delete_source: true, ..options() }).await;
-    for number in 0..10 {
-        world.ada.rm(&format!("acme/team/Plans/{number}.txt")).await.unwrap();
-        world.settle().await;
-    }
-    // Of eleven members with the folder, more than half is the sixth; they came one by one.
-    assert_eq!(world.source.tree("Plans").len(), 5, "{}", world.dump().await);
-    let engaged = Some((MemberState::Failed, Reason::BrakeEngaged));
-    let members = world.agent.members().await;
-    assert_eq!(members.iter().filter(|(_, member)| Some(member.is()) == engaged).count(), 5, "{}", world.dump().await);
-    let syncs = world.agent.syncs().await;
-    assert_eq!(syncs[0].reason(), Reason::BrakeEngaged);
-    let told = world.until("the cloud is told", async || {
-        let told = world.ada.reported(&set, MemberState::Failed).await.ok()?;
-        (told.len() == 5).then_some(told)
-    });
-    assert!(told.await.iter().all(|member| member.reason() == Reason::BrakeEngaged && !member.remedy.is_empty()));
-    world.agent.approve_brake(&set).await.unwrap();
-    world.settle().await;
-    assert_eq!(world.source.tree("Plans"), tree(&[]), "{}", world.dump().await);
-    assert_eq!(world.agent.syncs().await[0].reason(), Reason::Unspecified);
-    let refused = world.agent.approve_brake(&set).await.unwrap_err();
-    assert_eq!(refused.code, Code::FailedPrecondition, "{refused:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn s_d10_what_is_approved_on_one_side_is_not_approved_on_the_other() {
-    let mut world = World::with(|config| config.brake = Limits { share: 0.5, least: 4, most: 1_000 }).await;
-    for number in 0..12 {
-        world.source.write(&format!("Plans/one/{number}.txt"), "x");
-    }
-    for number in 0..8 {
-        world.source.write(&format!("Plans/{number}.txt"), "x");
-    }
-    let set = world.sync(&["Plans"], "acme/team", SyncOptions { delete_source: true, ..options() }).await;
-    world.source.remove("Plans/one");
-    world.settle().await;
-    assert_eq!(world.agent.approve_brake(&set).await.unwrap(), 13);
-    world.settle().await;
-    assert_eq!(world.same("Plans", "acme/team/Plans").await.len(), 8);
+    world.sync(&["Deep/down/a.txt", "Gone/b.txt"], "acme/team", options()).await;
     world.stop_agent().await;
-    for number in 0..6 {
-        world.ada.rm(&format!("acme/team/Plans/{number}.txt")).await.unwrap();
+    world.source.remove("Deep/down/a.txt");
+    world.source.remove("Gone");
+    for name in ["a.txt", "b.txt"] {
+        world.ada.write(&format!("acme/team/{name}"), "edited there").await.unwrap();
     }
     world.start_agent().await;
     world.settle().await;
-    assert_eq!(world.source.tree("Plans").len(), 8, "{}", world.dump().await);
-    let syncs = world.agent.syncs().await;
-    assert_eq!((syncs[0].reason(), syncs[0].brake_deletes), (Reason::BrakeEngaged, 6), "{}", world.dump().await);
+    assert_eq!(world.source.read("Deep/down/a.txt"), "edited there", "{}", world.dump().await);
+    assert_eq!(world.source.read("b.txt"), "edited there", "its folder is gone: the library is what is left");
 }

@@ -1,5 +1,7 @@
 //! Failing well: a reason that a person understands, nobody else held up, and healing without a person where that can be.
 
+use std::fs;
+
 use skybridge::wire::pb::{MemberState, Reason, Role, SourceVersionCause, SyncOptions, UpdateNetworkRequest};
 
 use crate::support::{Person, World, options, tree};
@@ -360,4 +362,35 @@ async fn s_e02_s_c11_an_agents_key_renews_itself_while_it_is_used_and_ends_when_
     };
     world.until("it says that it was not used for too long", says).await;
     assert_eq!(world.ada.read("acme/team/Plans/a.txt").await.unwrap(), "3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_e01_content_that_the_cloud_cannot_read_any_more_is_internal_and_blocks_nothing_else() {
+    let mut world = World::start().await;
+    world.source.write("Plans/a.txt", "a");
+    let set = world.sync(&["Plans"], "acme/team", options()).await;
+    world.stop_agent().await;
+    let text = "what a failing disk will garble ".repeat(200);
+    world.ada.write("acme/team/Plans/garbled.txt", &text).await.unwrap();
+    world.stop_coordinator().await;
+    for pack in fs::read_dir(world.coordinator_data().join("packs")).unwrap() {
+        let path = pack.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 0xff;
+        fs::write(&path, bytes).unwrap();
+    }
+    world.start_coordinator().await;
+    world.ada.write("acme/team/Plans/whole.txt", "whole").await.unwrap();
+    world.start_agent().await;
+    let told = world.until("the cloud is told", async || {
+        let told = world.ada.reported(&set, MemberState::Retrying).await.ok()?;
+        told.into_iter().find(|member| member.reason() == Reason::Internal)
+    });
+    assert!(!told.await.remedy.is_empty());
+    world.until("the others arrive", async || world.source.exists("Plans/whole.txt").then_some(())).await;
+    assert!(!world.source.exists("Plans/garbled.txt"));
+    let members = world.agent.members().await;
+    let internal = Some((MemberState::Retrying, Reason::Internal));
+    assert!(members.iter().any(|(path, member)| path.ends_with("garbled.txt") && Some(member.is()) == internal), "{}", world.dump().await);
 }

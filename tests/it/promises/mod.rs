@@ -1,6 +1,7 @@
 //! What Skybridge promises to its users, each promise seen to hold between a real agent and a real coordinator.
 
 mod arriving;
+mod brake;
 mod changes;
 mod conflicts;
 mod deletes;

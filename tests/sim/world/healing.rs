@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use skybridge::agent::local::Local;
-use skybridge::agent::state::{Applying, Dirty, InFlight, Members, Retries, members};
+use skybridge::agent::state::{Applying, Dirty, InFlight, Members, Retries};
 use skybridge::coordinator::{journal, sets};
-use skybridge::engine::reconcile::Waits;
-use skybridge::model::{Hash, MemberState, NodeId, Sequence, SetId};
+use skybridge::model::{Hash, Sequence};
 use skybridge::store::{ReadExt as _, StoreError};
 use skybridge::wire::pb::{self, local_service_server::LocalService};
 use tokio::time::{Instant, sleep, timeout};

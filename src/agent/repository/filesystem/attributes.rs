@@ -89,7 +89,7 @@ impl FilesystemRepository {
         Ok(())
     }
 
-    fn give(&self, file: &Handle, before: &FileStat, (owner, group): (u32, u32)) -> Result<()> {
+    pub(super) fn give(&self, file: &Handle, before: &FileStat, (owner, group): (u32, u32)) -> Result<()> {
         if (before.owner, before.group) == (owner, group) {
             return Ok(());
         }

@@ -13,7 +13,7 @@ use super::staging::op_name;
 use super::{FilesystemRepository, lock, refused};
 use crate::agent::repository::{At, Displaced, Placed, Protection, RepoKey, RepositoryError, Result, Staged, Stamp};
 use crate::model::{Name, OpId, Property, Value};
-use crate::sys::{Access, Errno, FileKind, Handle};
+use crate::sys::{Access, Errno, FileKind, FileStat, Handle};
 
 impl FilesystemRepository {
     pub(super) fn place_new(&self, staged: &Staged, folder: &RepoKey, name: &Name) -> Result<Placed> {
@@ -199,7 +199,8 @@ impl FilesystemRepository {
 
     pub(super) fn protection(&self, at: &At) -> Result<Protection> {
         let opened = self.open_item(at)?;
-        Ok(Protection { mode: opened.stat.mode, list: self.access_list(&opened.file)? })
+        let FileStat { owner, group, mode, .. } = opened.stat;
+        Ok(Protection { owner, group, mode, list: self.access_list(&opened.file)? })
     }
 
     pub(super) fn protect(&self, at: &At) -> Result<Placed> {
@@ -210,6 +211,8 @@ impl FilesystemRepository {
 
     pub(super) fn unprotect(&self, at: &At, original: &Protection) -> Result<Placed> {
         let opened = self.open_item(at)?;
+        // The owner differs where somebody put a file of their own into its place.
+        self.give(&opened.file, &opened.stat, (original.owner, original.group))?;
         self.set_access_list(&opened.file, original.list.as_deref())?;
         self.change_mode(&opened, at, original.mode)
     }
