@@ -181,7 +181,7 @@ fn direct_member(local: &Local, item: &Selected, at: At, observation: Observatio
     let world = &local.context.world;
     let mut row = MemberRow::new(NodeId::from_uuid(world.mint()), PairingId::from_uuid(world.mint()));
     let kind = if item.resolved.entry.item == Item::Folder { Kind::Folder } else { Kind::Document };
-    let properties = observation.properties.map(|seen| seen.effective()).unwrap_or_default();
+    let properties = observation.properties.effective();
     let state = NodeState { kind, place: Place { parent: None, name: at.name }, content: observation.content, properties };
     row.member.source = Source::Present(SourceNode { state, properties_known: true, problem: None });
     row.source = Some(SourceRow {

@@ -293,9 +293,11 @@ pub struct Observation {
     pub links: u64,
     /// What a document holds.
     pub content: Option<ContentRef>,
-    /// Its properties, or `None` where the file system cannot hold any. An editor that saves by rename leaves an item with a new key
-    /// and without properties: when the key under a known name is new, what is missing here is unknown, not removed.
-    pub properties: Option<SeenProperties>,
+    /// Its properties. An editor that saves by rename leaves an item with a new key and without properties: when the key under a known name
+    /// is new, what is missing here is unknown, not removed.
+    pub properties: SeenProperties,
+    /// Whether the file system can hold properties. If not, what is not stated here was not seen.
+    pub holds_properties: bool,
     /// The prefixed name of a type of its own, which is synced as the nearer of document and folder.
     pub custom_type: Option<String>,
     /// Whether it has properties or aspects of its own that stay behind.

@@ -19,12 +19,18 @@ pub(super) fn judge(row: &MemberRow, seen: &Observation, same_item: bool) -> Jud
     let before = row.member.source_node();
     let trusted = before.filter(|before| before.properties_known);
     let remembered = trusted.map(|before| &before.state.properties).or(row.member.base.as_ref().map(|base| &base.properties));
-    let Some(shown) = &seen.properties else {
-        // There is no room for properties beside the content: what the trees hold is all there is.
-        return Judged { properties: remembered.cloned().unwrap_or_default(), known: true, ..Judged::default() };
-    };
+    let shown = &seen.properties;
     let mut properties = shown.effective();
     let Some(remembered) = remembered else { return Judged { properties, known: true, ..Judged::default() } };
+    let same_content = before.is_some_and(|before| before.state.content == seen.content);
+    if !seen.holds_properties {
+        // There is no room for properties beside the content: what the trees hold is all there is, until an image says something new.
+        let mut properties = remembered.clone();
+        for property in Property::ALL.into_iter().filter(|property| property.is_exif() && !same_content) {
+            put(&mut properties, property, shown.embedded.get(property));
+        }
+        return Judged { properties, known: true, ..Judged::default() };
+    }
     for property in &shown.unreadable {
         put(&mut properties, *property, remembered.get(*property));
     }
@@ -33,7 +39,6 @@ pub(super) fn judge(row: &MemberRow, seen: &Observation, same_item: bool) -> Jud
         let lost = remembered.iter().any(|(property, _)| !property.is_exif() && properties.get(property).is_none());
         return Judged { properties, known: !lost, ..Judged::default() };
     }
-    let same_content = before.is_some_and(|before| before.state.content == seen.content);
     let obsolete = obsolete(row, shown, remembered, same_content);
     for property in Property::ALL.into_iter().filter(|property| property.is_exif()) {
         let stated = shown.stated.get(property).is_some() && obsolete.get(property).is_none();

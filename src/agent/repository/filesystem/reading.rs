@@ -98,7 +98,8 @@ impl FilesystemRepository {
             stamp,
             links: opened.stat.links,
             content: None,
-            properties: None,
+            properties: SeenProperties::default(),
+            holds_properties: root.capabilities.properties,
             custom_type: attributes.custom_type(),
             custom_properties: attributes.has_custom(),
             notes,
@@ -115,7 +116,7 @@ impl FilesystemRepository {
             }
             observation.content = Some(content);
         }
-        observation.properties = root.capabilities.properties.then_some(seen);
+        observation.properties = seen;
         Ok(observation)
     }
 

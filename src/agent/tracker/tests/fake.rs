@@ -36,6 +36,7 @@ pub(super) struct State {
     pub(super) busy: BTreeSet<u64>,
     pub(super) unhealthy: Option<Unhealthy>,
     pub(super) lost: bool,
+    pub(super) without_properties: bool,
     pub(super) watched: BTreeSet<u64>,
     /// Runs after the next listing, before its answer is used.
     pub(super) after_list: Option<Hook>,
@@ -278,7 +279,8 @@ impl Repository for Fake {
             stamp: now,
             links: 1,
             content,
-            properties: Some(thing.properties),
+            properties: thing.properties,
+            holds_properties: !state.without_properties,
             custom_type: None,
             custom_properties: false,
             notes: Vec::new(),

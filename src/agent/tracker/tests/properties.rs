@@ -56,3 +56,21 @@ async fn s_b04_a_value_taken_away_on_the_same_item_is_removed_and_one_not_unders
     let seen = seen(&bench, "top/a");
     assert_eq!((seen.get(Property::Author), seen.get(Property::Locale)), (None, model("en_GB").as_ref()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn s_b04_where_there_is_no_room_for_properties_images_speak_for_themselves() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().without_properties = true;
+    bench.at().write("top/a", "image");
+    bench.at().thing("top/a").properties.embedded.set(Property::Model, model("one")).unwrap();
+    bench.rescan().await;
+    assert_eq!(seen(&bench, "top/a").get(Property::Model), model("one").as_ref());
+    bench.at().write("top/a", "another image");
+    bench.at().thing("top/a").properties.embedded.set(Property::Model, model("two")).unwrap();
+    bench.touch(&["top/a"]).await;
+    assert_eq!(seen(&bench, "top/a").get(Property::Model), model("two").as_ref());
+    // Nothing is said anew about an image that stayed what it was: what the trees hold may have come from the cloud.
+    bench.at().thing("top/a").properties.embedded.set(Property::Model, None).unwrap();
+    bench.touch(&["top/a"]).await;
+    assert_eq!(seen(&bench, "top/a").get(Property::Model), model("two").as_ref());
+}
