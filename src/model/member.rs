@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Timestamp;
+
 /// What a member is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum MemberState {
@@ -199,6 +201,17 @@ pub struct MemberStatus {
     pub reason: Option<Reason>,
     /// More about this case, for a person: the clashing name, the counts of the brake. Never an internal detail.
     pub detail: String,
+}
+
+/// When a member's sync did what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MemberTimes {
+    /// When both sides were last found equal.
+    pub success: Option<Timestamp>,
+    /// When something was last tried.
+    pub attempt: Option<Timestamp>,
+    /// When it is tried again by itself, at the latest.
+    pub retry: Option<Timestamp>,
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub use content::{ContentRef, Hash};
 pub use cursor::{Cursor, Epoch, Incarnation, Sequence};
 pub use fault::{Fault, FaultKind};
 pub use ids::{AccountId, AgentId, InvalidId, NetworkId, NodeId, OpId, PairingId, SetId, SiteId, TokenId};
-pub use member::{MemberState, MemberStatus, Reason};
+pub use member::{MemberState, MemberStatus, MemberTimes, Reason};
 pub use name::{FOLDING_VERSION, FoldedName, InvalidName, NAME_BYTES_MAX, Name};
 pub use node::{Kind, NodeState, Place, Revisions, TargetNode};
 pub use principal::{Permission, Role};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Cursor, Incarnation, JournalEntry, MemberStatus, NodeId, SetId, TargetNode, Timestamp};
+use crate::model::{Cursor, Incarnation, JournalEntry, MemberStatus, MemberTimes, NodeId, SetId, TargetNode, Timestamp};
 
 use super::{PushBatch, PushOutcomes};
 
@@ -153,6 +153,8 @@ pub struct MemberUpdate {
     pub source_path: Option<String>,
     /// When this was so.
     pub time: Timestamp,
+    /// When its sync did what.
+    pub times: MemberTimes,
 }
 
 /// What a person asked of the agent.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Incarnation, JournalEntry, MemberStatus, TargetNode};
+use crate::model::{Incarnation, JournalEntry, MemberStatus, MemberTimes, TargetNode};
 
 use super::session::{
     Ack, AgentMessage, ChangeBatch, CoordinatorMessage, Directive, EARLIER_MAX, Hello, MemberPage, MemberReport, MemberUpdate,
@@ -282,11 +282,17 @@ impl TryFrom<pb::MemberStatus> for MemberUpdate {
             })
         };
         let source_path = field::bounded("source_path", pb.source_path, REPORT_TEXT_BYTES_MAX)?;
+        let optional = |name, time: Option<_>| time.map(|time| field::message(name, Some(time))).transpose();
         Ok(Self {
             node: field::id("node_id", &pb.node_id)?,
             status,
             source_path: Some(source_path).filter(|path| !path.is_empty()),
             time: field::message("report_time", pb.report_time)?,
+            times: MemberTimes {
+                success: optional("success_time", pb.success_time)?,
+                attempt: optional("attempt_time", pb.attempt_time)?,
+                retry: optional("retry_time", pb.retry_time)?,
+            },
         })
     }
 }
@@ -297,6 +303,9 @@ impl From<MemberUpdate> for pb::MemberStatus {
             node_id: update.node.to_string(),
             source_path: update.source_path.unwrap_or_default(),
             report_time: Some(update.time.into()),
+            success_time: update.times.success.map(Into::into),
+            attempt_time: update.times.attempt.map(Into::into),
+            retry_time: update.times.retry.map(Into::into),
             ..Self::default()
         };
         match update.status {

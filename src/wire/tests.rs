@@ -80,6 +80,7 @@ fn agent_messages() -> Vec<AgentMessage> {
         status,
         source_path: Some("Plans/a.txt".into()),
         time: Timestamp { seconds: 1_700_000_000, nanoseconds: 5 },
+        times: MemberTimes { success: None, attempt: Some(Timestamp { seconds: 6, nanoseconds: 7 }), retry: None },
     };
     let failed = MemberStatus { state: MemberState::Failed, reason: Some(Reason::NameClash), detail: "a.txt".into() };
     vec![

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::agent::context::Context;
 use crate::agent::planner::{committed, told};
 use crate::agent::state::{MemberRow, Unreported, members};
-use crate::model::{MemberState, NodeId, SetId, Timestamp};
+use crate::model::{MemberState, MemberTimes, NodeId, SetId, Timestamp};
 use crate::store::{Read, ReadExt as _, StoreError, WriteExt as _};
 use crate::wire::{MemberReport, MemberUpdate};
 
@@ -30,7 +30,8 @@ pub(super) async fn next(context: &Context) -> Result<Vec<MemberReport>, StoreEr
             // What is under way is told when it has come to something, which marks it again.
             if !row.as_ref().is_some_and(is_under_way) {
                 let source_path = row.as_ref().map(|row| path(tx, set, row)).transpose()?;
-                reports.entry(set).or_default().push(MemberUpdate { node, status: row.map(|row| told(&row)), source_path, time });
+                let times = row.as_ref().map(times).unwrap_or_default();
+                reports.entry(set).or_default().push(MemberUpdate { node, status: row.map(|row| told(&row)), source_path, time, times });
             }
         }
         Ok::<_, StoreError>(reports)
@@ -46,6 +47,11 @@ pub(super) async fn again(context: &Context, told: Vec<(SetId, NodeId)>) -> Resu
 
 fn is_under_way(row: &MemberRow) -> bool {
     matches!(row.status.now.state, MemberState::Pending | MemberState::Syncing) && row.status.now.reason.is_none()
+}
+
+fn times(row: &MemberRow) -> MemberTimes {
+    let status = &row.status;
+    MemberTimes { success: status.success_millis.map(time), attempt: status.attempt_millis.map(time), retry: status.retry_millis.map(time) }
 }
 
 fn time(millis: u64) -> Timestamp {

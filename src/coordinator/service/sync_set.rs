@@ -248,5 +248,8 @@ fn encode_member(
         remedy: reason.map(Reason::remedy).unwrap_or_default().to_owned(),
         detail: report.status.detail,
         report_time: time(report.at),
+        success_time: report.times.success.and_then(time),
+        attempt_time: report.times.attempt.and_then(time),
+        retry_time: report.times.retry.and_then(time),
     })
 }

@@ -105,6 +105,7 @@ fn of_wire(report: MemberReport) -> Vec<Report> {
             status: member.status,
             source_path: member.source_path.unwrap_or_default(),
             at: member.time,
+            times: member.times,
         })
         .collect()
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{MemberState, MemberStatus, NodeId, SetId, Timestamp};
+use crate::model::{MemberState, MemberStatus, MemberTimes, NodeId, SetId, Timestamp};
 use crate::store::{Read, ReadExt as _, Record, StoreError, Table, Transaction, WriteExt as _};
 
 /// Every state, in the order of their counters.
@@ -27,6 +27,8 @@ pub struct MemberReport {
     pub source_path: String,
     /// When this was so.
     pub at: Timestamp,
+    /// When its sync did what.
+    pub times: MemberTimes,
 }
 
 impl Record for MemberReport {
@@ -101,6 +103,8 @@ pub struct Report {
     pub source_path: String,
     /// When this was so.
     pub at: Timestamp,
+    /// When its sync did what.
+    pub times: MemberTimes,
 }
 
 /// Stores what an agent says of members of a set; the later of two about one member counts.
@@ -126,7 +130,7 @@ pub fn record_reports(tx: &mut Transaction<'_>, set: SetId, reports: &[Report]) 
         }
         let known = held.map(|held| held.source_path).filter(|_| report.source_path.is_empty());
         let source_path = known.unwrap_or_else(|| report.source_path.clone());
-        tx.put::<MemberReport>(&key, &MemberReport { status, source_path, at: report.at })?;
+        tx.put::<MemberReport>(&key, &MemberReport { status, source_path, at: report.at, times: report.times })?;
     }
     tx.put::<Counts>(&(set,), &counts)
 }

@@ -3,11 +3,11 @@
 use super::*;
 use crate::coordinator::journal::{self, ReadError};
 use crate::coordinator::testing::{World, document_state, time};
-use crate::model::{Cursor, Epoch, MemberState, MemberStatus, Push, Sequence};
+use crate::model::{Cursor, Epoch, MemberState, MemberStatus, MemberTimes, Push, Sequence};
 
 fn report(node: NodeId, state: Option<MemberState>, source_path: &str) -> Report {
     let status = state.map(|state| MemberStatus { state, reason: None, detail: String::new() });
-    Report { node, status, source_path: source_path.to_owned(), at: time(5) }
+    Report { node, status, source_path: source_path.to_owned(), at: time(5), times: MemberTimes::default() }
 }
 
 #[test]

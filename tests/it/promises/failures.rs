@@ -387,7 +387,8 @@ async fn s_e01_content_that_the_cloud_cannot_read_any_more_is_internal_and_block
         let told = world.ada.reported(&set, MemberState::Retrying).await.ok()?;
         told.into_iter().find(|member| member.reason() == Reason::Internal)
     });
-    assert!(!told.await.remedy.is_empty());
+    let told = told.await;
+    assert!(!told.remedy.is_empty() && told.attempt_time.is_some() && told.retry_time.is_some(), "{told:?}");
     world.until("the others arrive", async || world.source.exists("Plans/whole.txt").then_some(())).await;
     assert!(!world.source.exists("Plans/garbled.txt"));
     let members = world.agent.members().await;

@@ -184,9 +184,13 @@ async fn s_c03_a_member_tells_when_and_by_whom_it_was_last_synced_and_when_it_is
     let both = ("Plans/a.txt".to_owned(), "acme/team/Plans/a.txt".to_owned());
     let told = async || {
         let there = world.ada.reported(&set, MemberState::Unspecified).await.ok()?;
-        there.into_iter().any(|member| (member.source_path, member.target_path) == both).then_some(())
+        let known = there.into_iter().any(|member| {
+            let when = member.success_time == again.success_time && member.attempt_time.is_some();
+            (member.source_path, member.target_path) == both && when
+        });
+        known.then_some(())
     };
-    world.until("the cloud knows where both copies are", told).await;
+    world.until("the cloud knows where both copies are, and since when they are equal", told).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

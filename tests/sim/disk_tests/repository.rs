@@ -174,7 +174,7 @@ fn properties_and_odd_items_are_seen() {
     let f = fixture(VolumeOptions::default());
     f.write("doc", b"1");
     f.person.set_attribute(&f.path("doc"), b"user.dublincore.title", Some(b"Title")).unwrap();
-    let seen = f.observe("doc").unwrap().properties.unwrap();
+    let seen = f.observe("doc").unwrap().properties;
     assert!(seen.stated.get(Property::Title).is_some());
     let changes = BTreeMap::from([(Property::Author, Some(Value::Text("Ann".to_owned())))]);
     f.repository.set_properties(&f.at("doc"), &f.entry("doc").stamp, &changes).unwrap();
