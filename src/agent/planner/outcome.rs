@@ -180,7 +180,7 @@ fn refused(tx: &mut Transaction<'_>, pushed: &Pushed, refusal: &Refusal, world: 
         row.member.target = Target::Absent(Departure::Released);
         return members::save(tx, operation.set, Some(&before), Some(&row)).map(|()| Next::Ended);
     }
-    explain(&mut row, operation, refusal);
+    explain(tx, &mut row, operation, refusal)?;
     if *refusal == Refusal::NotEmpty {
         row.member.shallow = true;
     }
@@ -253,7 +253,7 @@ fn offer_pairing(row: &MemberRow, operation: &Operation, refusal: &Refusal, worl
     })
 }
 
-fn explain(row: &mut MemberRow, operation: &Operation, refusal: &Refusal) {
+fn explain(tx: &Transaction<'_>, row: &mut MemberRow, operation: &Operation, refusal: &Refusal) -> Result<(), StoreError> {
     match refusal {
         Refusal::Because(reason, detail) => {
             row.waits = Some(Waits::Itself);
@@ -263,9 +263,16 @@ fn explain(row: &mut MemberRow, operation: &Operation, refusal: &Refusal) {
         Refusal::Stale if matches!(operation.push, Push::Pair { .. }) => clash(row, operation),
         Refusal::NameTaken { .. } => clash(row, operation),
         // The folder that it goes into is not there yet: what keeps that one away is what keeps this one.
-        Refusal::Missing => row.waits = Some(new_folder(operation).map_or(Waits::Itself, Waits::Node)),
+        Refusal::Missing => {
+            let folder = new_folder(operation);
+            row.waits = Some(folder.map_or(Waits::Itself, Waits::Node));
+            if let Some(folder) = folder {
+                row.status.now = status::behind(members::load(tx, operation.set, folder)?.as_ref());
+            }
+        }
         Refusal::Stale | Refusal::NotEmpty | Refusal::IdInUse | Refusal::ContentMissing => row.waits = Some(Waits::Itself),
     }
+    Ok(())
 }
 
 fn clash(row: &mut MemberRow, operation: &Operation) {
