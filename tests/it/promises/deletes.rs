@@ -555,3 +555,28 @@ async fn s_d10_what_is_approved_on_one_side_is_not_approved_on_the_other() {
     let syncs = world.agent.syncs().await;
     assert_eq!((syncs[0].reason(), syncs[0].brake_deletes), (Reason::BrakeEngaged, 6), "{}", world.dump().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_d12_what_is_removed_from_the_trash_is_gone_for_good_also_for_an_agent_that_was_away() {
+    let mut world = World::start().await;
+    for name in ["a.txt", "b.txt", "c.txt"] {
+        world.source.write(&format!("Plans/{name}"), name);
+    }
+    world.sync(&["Plans"], "acme/team", SyncOptions { delete_source: true, ..options() }).await;
+    world.stop_agent().await;
+    let (a, b) = (world.ada.id("acme/team/Plans/a.txt").await, world.ada.id("acme/team/Plans/b.txt").await);
+    for name in ["a.txt", "b.txt"] {
+        world.ada.rm(&format!("acme/team/Plans/{name}")).await.unwrap();
+    }
+    assert_eq!(world.ada.empty_trash(&a).await.unwrap(), 1);
+    assert_eq!(world.ada.trashed().await, ["b.txt"]);
+    assert_eq!(world.ada.empty_trash(&a).await.unwrap_err().code, Code::NotFound);
+    assert_eq!(world.ada.empty_trash("").await.unwrap(), 1);
+    assert_eq!(world.ada.restore(&b).await.unwrap_err().code, Code::NotFound);
+    assert_eq!(world.ada.trashed().await, [""; 0]);
+
+    world.start_agent().await;
+    world.settle().await;
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("c.txt", "c.txt")]));
+    assert_eq!(world.agent.versions("Plans/a.txt").await.unwrap().len(), 1, "what is kept at the source is the agent's");
+}
