@@ -139,9 +139,10 @@ class System:
                 raise Failed(f"the {role} ended by itself with {process.returncode}:\n{self.log(role)}")
         if self.lag() != 0:
             return False
-        if self.run("status", "--wait", "--rescan").returncode != 0:
+        if self.run("status", "--wait", "--rescan").returncode != 0 or self.lag() != 0:
             return False
-        return self.lag() == 0
+        # What failed while a process was away is tried again by itself.
+        return all(member["state"] != "MEMBER_STATE_RETRYING" for member in self.json("sync", "errors")["members"])
 
     def lag(self):
         listed = self.run("--output", "json", "admin", "agent", "list", "acme")
