@@ -327,7 +327,8 @@ fn describe(sync: &pb::LocalSync) -> String {
     }
     out += &format!("to       {}\n", text::printable(&sync.target_path));
     out += &format!("options  {}\n", if chosen.is_empty() { "none".to_owned() } else { chosen.join(", ") });
-    out += &format!("made     {} by user {}\n", text::time(sync.create_time.as_ref()), text::printable(&sync.creator_user));
+    let name = if sync.creator_user_name.is_empty() { String::new() } else { format!(" ({})", text::printable(&sync.creator_user_name)) };
+    out += &format!("made     {} by user {}{name}\n", text::time(sync.create_time.as_ref()), text::printable(&sync.creator_user));
     out += &format!("members  {}\n", counts(&sync.counts));
     if sync.brake_deletes > 0 {
         let deletes = text::count(sync.brake_deletes, "item");

@@ -265,3 +265,23 @@ pub(super) fn fenced() -> Fault {
 pub(super) fn revoked() -> Fault {
     Fault::new(FaultKind::Unauthenticated, "the agent is not enrolled here, or was revoked")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordinator::testing::{World, time};
+
+    #[test]
+    fn s_c11_an_enrolment_is_good_for_an_hour_and_what_is_late_changes_nothing() {
+        let world = World::new();
+        let (network, id) = (world.network, AgentId::from_uuid(uuid::Uuid::from_u128(99)));
+        for (secret, name) in [([1; 32], "early"), ([2; 32], "late")] {
+            world.change(move |tx| create_enrolment(tx, network, name, secret, time(1_000))).unwrap();
+        }
+        let before = world.rows();
+        let refused = world.change(move |tx| enrol(tx, [2; 32], id, time(1_000 + 3_600))).unwrap_err();
+        assert!(refused.kind == FaultKind::Unauthenticated && refused.message.contains("ask for a new one"), "{refused:?}");
+        assert_eq!(world.rows(), before);
+        world.change(move |tx| enrol(tx, [1; 32], id, time(1_000 + 3_599))).unwrap();
+    }
+}

@@ -85,7 +85,7 @@ enum Takes {
 const OPEN_SERVICES: [&str; 3] =
     ["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
 
-const TABLE: [(&str, Takes); 51] = {
+const TABLE: [(&str, Takes); 52] = {
     use Need::{Inspect, Manage, Read, Write};
     use Takes::{Account, AccountOrAgent, Agent, Anybody, Operator};
     [
@@ -123,6 +123,8 @@ const TABLE: [(&str, Takes); 51] = {
         ("/skybridge.v1.LibraryService/RestoreVersion", Account(Write)),
         ("/skybridge.v1.LibraryService/ListTrash", Account(Read)),
         ("/skybridge.v1.LibraryService/RestoreNode", Account(Write)),
+        // What a program may change, it may not destroy.
+        ("/skybridge.v1.LibraryService/EmptyTrash", Account(Manage)),
         ("/skybridge.v1.NetworkService/CreateNetwork", Operator),
         ("/skybridge.v1.NetworkService/ListNetworks", Account(Read)),
         ("/skybridge.v1.NetworkService/UpdateNetwork", Account(Manage)),

@@ -7,6 +7,8 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+
 /// What somebody wants to do with a file or a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
@@ -26,6 +28,11 @@ pub trait Rights: std::fmt::Debug + Send + Sync {
 
     /// Whether there is anything at `path` that the agent can see, following no link at its end. Blocks.
     fn exists(&self, path: &Path) -> bool;
+
+    /// What a user is called, if anything.
+    fn name_of(&self, _user: u32) -> Option<String> {
+        None
+    }
 }
 
 /// The rights that the running kernel gives.
@@ -43,6 +50,10 @@ impl Rights for LinuxRights {
 
     fn exists(&self, path: &Path) -> bool {
         path.symlink_metadata().is_ok()
+    }
+
+    fn name_of(&self, user: u32) -> Option<String> {
+        User::from_uid(Uid::from_raw(user)).ok().flatten().map(|user| user.name)
     }
 }
 
@@ -78,23 +89,16 @@ pub fn owner_named(text: &str) -> Option<(u32, u32)> {
 }
 
 fn group_named(name: &str) -> Option<u32> {
-    let name = CString::new(name).ok()?;
-    // SAFETY: `name` is a valid C string; the result is read at once, before any other call of this kind by this thread. Another thread may
-    // overwrite the static buffer meanwhile, which is why only the plain number is read.
-    unsafe { libc::getgrnam(name.as_ptr()).as_ref().map(|entry| entry.gr_gid) }
+    Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw())
 }
 
 /// Returns a user of this machine, by name or number, with its primary group.
 fn user_known(text: &str) -> Option<(u32, u32)> {
-    let name = CString::new(text).ok()?;
-    // SAFETY: as for groups.
-    let entry = unsafe {
-        match text.parse() {
-            Ok(number) => libc::getpwuid(number).as_ref(),
-            Err(_) => libc::getpwnam(name.as_ptr()).as_ref(),
-        }
+    let found = match text.parse() {
+        Ok(number) => User::from_uid(Uid::from_raw(number)),
+        Err(_) => User::from_name(text),
     };
-    entry.map(|entry| (entry.pw_uid, entry.pw_gid))
+    found.ok().flatten().map(|user| (user.uid.as_raw(), user.gid.as_raw()))
 }
 
 fn access(path: &Path, want: Want) -> bool {
@@ -107,25 +111,11 @@ fn access(path: &Path, want: Want) -> bool {
     unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), mode, libc::AT_EACCESS | libc::AT_SYMLINK_NOFOLLOW) == 0 }
 }
 
-/// Returns all groups of a user.
+/// Returns all groups of a user; of one that is not known, the one given.
 fn groups_of(user: u32, group: u32) -> Vec<u32> {
-    let mut buffer = vec![0; 16 * 1024];
-    // SAFETY: an all-zero passwd is a valid out parameter; buffer and lengths belong together; the name is read while the buffer lives.
-    unsafe {
-        let mut entry: libc::passwd = std::mem::zeroed();
-        let mut found = std::ptr::null_mut();
-        libc::getpwuid_r(user, &raw mut entry, buffer.as_mut_ptr(), buffer.len(), &raw mut found);
-        if found.is_null() {
-            return vec![group];
-        }
-        let mut groups = vec![0; 1_024];
-        let mut count = 1_024;
-        if libc::getgrouplist(entry.pw_name, group, groups.as_mut_ptr(), &raw mut count) < 0 {
-            return vec![group];
-        }
-        groups.truncate(usize::try_from(count).unwrap_or(0));
-        groups
-    }
+    let known = User::from_uid(Uid::from_raw(user)).ok().flatten().and_then(|user| CString::new(user.name).ok());
+    let groups = known.and_then(|name| getgrouplist(&name, Gid::from_raw(group)).ok());
+    groups.map_or_else(|| vec![group], |groups| groups.into_iter().map(Gid::as_raw).collect())
 }
 
 /// Gives this thread, and no other, the credentials of a user. There is no way back.
@@ -150,6 +140,8 @@ mod tests {
         assert_eq!(owner_named("root:root"), Some((0, 0)));
         assert_eq!(owner_named("64001:64002"), Some((64_001, 64_002)));
         assert_eq!(owner_named("0"), Some((0, 0)));
+        assert_eq!(LinuxRights.name_of(0).as_deref(), Some("root"));
+        assert_eq!(LinuxRights.name_of(64_001), None);
         for junk in ["", ":", "64001", "nobody there", "root:nobody there", "4294967295:0", "root:"] {
             assert_eq!(owner_named(junk), None, "{junk}");
         }

@@ -1,6 +1,7 @@
 //! The one integration test binary.
 #![allow(clippy::unwrap_used, reason = "the helpers of a test fail as a test does")]
 
+mod at_the_source;
 mod command_line;
 mod misuse;
 mod promises;

@@ -1,77 +1,10 @@
 //! What bad input gets from the real program: one clear line that says what to do, a failing exit code, and nothing half-made.
 
-use std::{
-    fs,
-    process::{Output, Stdio},
-};
+use std::{fs, path::Path};
 
-use tempfile::TempDir;
+use redb::{ReadableDatabase as _, ReadableTable as _};
 
-use crate::support::Process;
-
-const PASSWORD: &str = "correct horse battery";
-
-/// A coordinator with a network and its administrator, and the home of a person.
-struct Cloud {
-    home: TempDir,
-    coordinator: Process,
-    address: String,
-    fingerprint: String,
-}
-
-impl Cloud {
-    fn start() -> Self {
-        let home = tempfile::tempdir().expect("a directory");
-        let mut command = Process::command(["coordinator", "--data", "cloud", "--listen", "127.0.0.1:0"]);
-        let coordinator = Process::start(command.current_dir(home.path()));
-        let line = coordinator.line_with("listening");
-        let word = |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key)).expect("it is said").to_owned();
-        let (address, fingerprint) = (format!("https://{}", word("address=")), word("fingerprint="));
-        let cloud = Self { home, coordinator, address, fingerprint };
-        let network = ["admin", "network", "create", "acme", "--administrator", "ada@example.com", "--data", "cloud", "--coordinator"];
-        cloud.done(&[&network[..], &[&cloud.address, "--password-stdin"]].concat(), PASSWORD);
-        cloud
-    }
-
-    /// Runs a command with a line on its standard input.
-    fn run(&self, arguments: &[&str], line: &str) -> Output {
-        let input = self.home.path().join("input");
-        fs::write(&input, format!("{line}\n")).expect("written");
-        let mut command = Process::command(arguments);
-        command.stdin(Stdio::from(fs::File::open(input).expect("opened")));
-        Process::run(command.current_dir(self.home.path()).env("HOME", self.home.path()))
-    }
-
-    fn done(&self, arguments: &[&str], line: &str) -> String {
-        let output = self.run(arguments, line);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text").trim().to_owned()
-    }
-
-    /// Runs a command that is refused with one line, and returns the line.
-    fn refused(&self, code: i32, arguments: &[&str], line: &str) -> String {
-        let output = self.run(arguments, line);
-        let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr).into_owned());
-        assert_eq!((output.status.code(), out.as_ref(), error.lines().count()), (Some(code), "", 1), "{arguments:?}: {error}");
-        assert!(error.starts_with("skybridge: ") && !error.contains("panicked"), "{error}");
-        error
-    }
-
-    fn login(&self, address: &str, fingerprint: &str, password: &str, code: i32) -> String {
-        let how = ["login", "ada@example.com", "--coordinator", address, "--fingerprint", fingerprint, "--password-stdin"];
-        self.refused(code, &how, password)
-    }
-
-    fn signed_in(self) -> Self {
-        let how = ["login", "ada@example.com", "--coordinator", &self.address, "--fingerprint", &self.fingerprint, "--password-stdin"];
-        self.done(&how, PASSWORD);
-        self
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.home.path().join(name)
-    }
-}
+use crate::support::{Cloud, PASSWORD, Process, eventually};
 
 #[test]
 fn s_a07_a_wrong_password_an_unreachable_and_another_coordinator_are_told_apart() {
@@ -119,6 +52,47 @@ fn what_is_in_use_is_named_and_left_alone() {
     assert!(locked.contains("cloud/state.redb is in use by another process") && locked.contains("another data directory"), "{locked}");
     cloud.coordinator.interrupt();
     assert!(cloud.coordinator.end().success(), "{}", cloud.coordinator.printed());
+}
+
+/// The rows of a store, as they lie in its file.
+const ROWS: redb::TableDefinition<'static, &[u8], &[u8]> = redb::TableDefinition::new("kv-1");
+
+/// Opens a store whose program has ended, and returns all that is in it.
+fn rows(store: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let store = redb::Database::open(store).expect("a store");
+    let read = store.begin_read().expect("it is read");
+    let table = read.open_table(ROWS).expect("it has rows");
+    let rows = table.iter().expect("they are read").map(|row| row.expect("a row"));
+    rows.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).collect()
+}
+
+/// Makes a store one that a newer program wrote: its first row holds the number of its format.
+fn make_newer(store: &Path) {
+    let store = redb::Database::open(store).expect("a store");
+    let write = store.begin_write().expect("it is written");
+    write.open_table(ROWS).expect("it has rows").insert(&[0_u8][..], &[1_u8, 99, 0][..]).expect("written");
+    write.commit().expect("written");
+}
+
+#[test]
+fn what_a_newer_version_wrote_is_refused_and_left_as_it_is() {
+    let mut cloud = Cloud::start().signed_in().enrolled("agent");
+    let mut agent = cloud.agent("agent");
+    eventually("the agent has a store", || cloud.path("agent/agent.sock").exists().then_some(()));
+    for process in [&mut agent, &mut cloud.coordinator] {
+        process.interrupt();
+        assert!(process.end().success(), "{}", process.printed());
+    }
+    for (store, command) in [
+        ("cloud/state.redb", &["coordinator", "--data", "cloud", "--listen", "127.0.0.1:0"][..]),
+        ("agent/state.redb", &["agent", "--data", "agent", "--site", "team=/tmp"]),
+    ] {
+        make_newer(&cloud.path(store));
+        let before = rows(&cloud.path(store));
+        let refused = cloud.refused(1, command, "");
+        assert!(refused.contains(store) && refused.contains("format 99") && refused.contains("use that version"), "{refused}");
+        assert_eq!(rows(&cloud.path(store)), before, "{store}");
+    }
 }
 
 #[test]

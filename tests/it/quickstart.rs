@@ -42,6 +42,9 @@ fn a_quickstart_compares_goes_on_where_it_was_and_syncs_both_ways() {
     // As printed, without an option or a variable: the sign-in and the socket are found in the current directory.
     let status = run(home.path(), &["status", "--wait", "--check"]);
     assert!(status.status.success(), "{}", told(&status));
+    let me = nix::unistd::User::from_uid(nix::unistd::geteuid()).expect("users are known").expect("this one too");
+    let shown = out(&run(home.path(), &["sync", "show", "Documents"]));
+    assert!(shown.contains(&format!("by user {} ({})\n", me.uid, me.name)), "{shown}");
     let json = run(home.path(), &["cloud", "ls", "quickstart/team/Documents/Handbook", "--output", "json"]);
     let listed: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap_or_else(|_| panic!("JSON: {}", told(&json)));
     assert_eq!(listed["nodes"].as_array().map(Vec::len), Some(2), "{listed}");

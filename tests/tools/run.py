@@ -137,6 +137,11 @@ class Examples(unittest.TestCase):
             services = ProtoReflectionDescriptorDatabase(channel).get_services()
         self.assertIn("skybridge.v1.LibraryService", services)
 
+    def test_bash_loads_the_completion_and_completes_a_subcommand(self):
+        (Path(self.directory.name) / "completion.bash").write_text(self.coordinator.skybridge("completion", "bash").stdout)
+        script = "source completion.bash; COMP_WORDS=(skybridge cloud tra); COMP_CWORD=2; _skybridge skybridge tra cloud; echo ${COMPREPLY[@]}"
+        self.assertEqual(self.coordinator.run(["bash", "--norc", "-euo", "pipefail", "-c", script]).stdout, "trash\n")
+
     def test_malformed_requests_are_refused_with_their_field(self):
         library = "skybridge.v1.LibraryService"
         cases = [

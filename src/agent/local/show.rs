@@ -108,6 +108,7 @@ pub(super) fn describe(local: &Local, id: SetId, set: &LocalSet) -> Result<pb::L
         }),
         counts: counts(std::iter::once(set)),
         creator_user: set.creator_uid.to_string(),
+        creator_user_name: local.rights.name_of(set.creator_uid).unwrap_or_default(),
         create_time: Some(time(set.create_millis)),
         reason: if set.braked.is_some() { pb::Reason::BrakeEngaged.into() } else { pb::Reason::Unspecified.into() },
         brake_deletes: set.braked.map_or(0, |braked| braked.deletes),

@@ -4,7 +4,12 @@ use anyhow::Context as _;
 
 use super::{path, show};
 use crate::{
-    cli::{connect::Cloud, failure::Failure, output::Format, text::printable},
+    cli::{
+        connect::Cloud,
+        failure::Failure,
+        output::Format,
+        text::{self, printable},
+    },
     model::Reason,
     wire::pb,
 };
@@ -143,4 +148,12 @@ pub(super) async fn restore_node(
     let request = pb::RestoreNodeRequest { network: network.to_owned(), node_id, parent, name };
     let answer = cloud.library().restore_node(request).await?.into_inner();
     print(output, "restored", answer.node.into_iter().collect())
+}
+
+/// Removes a node from the trash for good; without an id everything that is there.
+pub(super) async fn empty_trash(cloud: &Cloud, output: Format, site: &str, node_id: String) -> anyhow::Result<()> {
+    let (network, site) = path::split_site(site)?;
+    let request = pb::EmptyTrashRequest { network: network.to_owned(), site: site.to_owned(), node_id };
+    let answer = cloud.library().empty_trash(request).await?.into_inner();
+    output.print(&answer, |answer| format!("removed for good: {}\n", text::count(answer.node_count, "item")))
 }

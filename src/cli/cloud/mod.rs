@@ -95,7 +95,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N")]
         version: Option<u32>,
     },
-    /// List the trash of a site
+    /// List the trash of a site, bring back what is in it, or remove it for good
     Trash {
         /// The site
         #[arg(value_name = "NETWORK/SITE")]
@@ -109,6 +109,12 @@ pub(crate) enum Command {
         /// The name to bring it back with [default: the one that it had]
         #[arg(long, value_name = "NAME", requires = "restore")]
         name: Option<String>,
+        /// Remove the node with this id for good, with all its versions: there is no way back
+        #[arg(long, value_name = "ID", conflicts_with = "restore")]
+        purge: Option<String>,
+        /// Remove everything in it for good: there is no way back
+        #[arg(long, conflicts_with_all = ["restore", "purge"])]
+        empty: bool,
     },
 }
 
@@ -129,9 +135,11 @@ pub(crate) async fn run(globals: &Globals, command: Command) -> anyhow::Result<(
         Command::Set { path, assignments } => values::run(&cloud, output, path, &assignments).await,
         Command::Versions { path } => show::versions(&cloud, output, path).await,
         Command::Restore { path, version } => change::restore(&cloud, output, path, version).await,
-        Command::Trash { site, restore: Some(node_id), to, name } => {
+        Command::Trash { site, restore: Some(node_id), to, name, .. } => {
             change::restore_node(&cloud, output, &site, node_id, to, name.unwrap_or_default()).await
         }
+        Command::Trash { site, purge: Some(node_id), .. } => change::empty_trash(&cloud, output, &site, node_id).await,
+        Command::Trash { site, empty: true, .. } => change::empty_trash(&cloud, output, &site, String::new()).await,
         Command::Trash { site, .. } => show::trash(&cloud, output, &site).await,
     }
 }

@@ -1,11 +1,12 @@
-//! The end of retention: what has been in the trash for long, and versions that have long been replaced, go for good. Their bytes are
-//! collected later.
+//! What goes for good: what has been in the trash for long, or is taken out of it by a manager, and versions that have long been replaced.
+//! Their bytes are collected later.
 
-use super::{Child, Marker, Node, Trail, Trash, Version, trash::time_key};
+use super::{Child, Marker, Node, Trail, Trash, Version, locate::locate_trashed, trash::time_key};
 use crate::coordinator::failure::Failure;
 use crate::coordinator::journal::Ledger;
+use crate::coordinator::networks;
 use crate::coordinator::sets::DirectMember;
-use crate::model::{FoldedName, Kind, NetworkId, NodeId, SiteId, Timestamp};
+use crate::model::{AccountId, Fault, FoldedName, Kind, NetworkId, NodeId, Permission, SiteId, Timestamp};
 use crate::store::{Read, ReadExt as _, StoreError, Transaction, WriteExt as _};
 
 /// Rows that are read at once.
@@ -28,6 +29,38 @@ pub fn expired_trash(read: &(impl Read + ?Sized), network: NetworkId, before: Ti
     }
     expired.sort_unstable_by_key(|(_, _, deleted, _)| *deleted);
     Ok(expired)
+}
+
+/// Lists the trash of a site for somebody who may empty it, oldest first; or only one thing in it.
+///
+/// # Errors
+/// When there is no such site for the account to see, it does not manage it, or nothing like that is in its trash.
+pub fn trash_to_empty(
+    read: &(impl Read + ?Sized),
+    account: AccountId,
+    network: &str,
+    site: &str,
+    node: Option<NodeId>,
+) -> Result<Vec<TrashKey>, Failure> {
+    let (id, ..) = networks::visible(read, account, network)?;
+    let (site, _, role) = networks::visible_site(read, id, account, site)?;
+    if !role.permits(Permission::Manage, false) {
+        return Err(Fault::denied("only managers of the site and administrators may empty its trash").into());
+    }
+    if let Some(node) = node {
+        let (_, trashed) = locate_trashed(read, account, network, node)?;
+        if trashed.site != site {
+            return Err(Fault::not_found("there is no such node in the trash of this site").into());
+        }
+        return Ok(vec![(id, site, time_key(trashed.deleted.at), node)]);
+    }
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let rows = read.scan::<Trash>(&(id, site), after.as_ref(), ROWS)?;
+        let Some((last, ())) = rows.last() else { return Ok(all) };
+        after = Some(*last);
+        all.extend(rows.into_iter().map(|(key, ())| key));
+    }
 }
 
 /// Removes something in the trash for good, with all that is in it: about `limit` nodes, from the bottom up. Says whether that was all;
@@ -158,6 +191,31 @@ mod tests {
         assert!(world.read(|read| Ok(read.get::<Node>(&(world.network, top))?)).is_none());
         let left = world.read(|read| Ok((read.scan::<Trash>(&(), None, 9)?.len(), read.scan::<Trail>(&(), None, 9)?.len())));
         assert_eq!((left, world.read(|read| Ok(read.scan::<DirectMember>(&(), None, 9)?.len()))), ((0, 0), 0));
+        assert!(world.admin().get("site/stays").is_ok());
+    }
+
+    #[test]
+    fn s_d12_a_manager_empties_the_trash_of_a_site_and_nothing_else_goes() {
+        let mut world = World::new();
+        world.admin().mkdir("site", "Plans").unwrap();
+        let early = world.admin().write("site/Plans", "early", "12345").unwrap().id;
+        let late = world.admin().write("site/Plans", "late", "123").unwrap().id;
+        let stays = world.admin().write("site", "stays", "12").unwrap().id;
+        world.admin().rm("site/Plans/early").unwrap();
+        world.now = time(2_000);
+        world.admin().rm("site/Plans/late").unwrap();
+        world.admin().rm("site/Plans").unwrap();
+        let (admin, network) = (world.admin, world.network);
+        let keys = |node| world.read(|read| trash_to_empty(read, admin, "acme", "site", node));
+        assert_eq!(keys(Some(late)).len(), 1);
+        assert!(world.change(move |tx| trash_to_empty(tx, admin, "acme", "site", Some(stays))).is_err());
+        let all = keys(None);
+        assert_eq!(all.iter().map(|(.., node)| *node).position(|node| node == early), Some(0), "the oldest goes first");
+        for key in all {
+            while !world.change(move |tx| purge(tx, key, 1)).unwrap() {}
+        }
+        assert_eq!(used(&world), 2);
+        assert!(world.read(|read| Ok(read.scan::<Trash>(&(network,), None, 9)?)).is_empty());
         assert!(world.admin().get("site/stays").is_ok());
     }
 

@@ -44,7 +44,7 @@ pub use actor::{Actor, Gate};
 pub use browse::{TrashCursor, TrashedView, View, content, get, list, list_trash, list_versions};
 pub use child::Child;
 pub use copy::copy_node;
-pub use expire::{TrashKey, expire_versions, expired_trash, purge};
+pub use expire::{TrashKey, expire_versions, expired_trash, purge, trash_to_empty};
 pub use lineage::{Lineage, Membership};
 pub use locate::{Located, NodeRef, locate};
 pub use node::{Marker, Node, Parent, Stamp, Trashed};

@@ -16,6 +16,9 @@ use crate::model::{AccountId, Fault, FoldedName, Kind, NodeId, Property, Propert
 use crate::store::{Read, Transaction};
 use crate::wire::{self, At as _, ProtocolError, field, pb};
 
+/// Nodes that one transaction removes for good.
+const PURGED_AT_ONCE: usize = 1_000;
+
 #[tonic::async_trait]
 impl pb::library_service_server::LibraryService for Service {
     type ReadDocumentStream = BoxStream<'static, Result<pb::ReadDocumentResponse, Status>>;
@@ -201,6 +204,19 @@ impl pb::library_service_server::LibraryService for Service {
             library::restore_node(tx, change.actor, &network, node, parent.as_ref(), name.clone())
         });
         Ok(Response::new(pb::RestoreNodeResponse { node: Some(node.await?) }))
+    }
+
+    async fn empty_trash(&self, request: Request<pb::EmptyTrashRequest>) -> Result<Response<pb::EmptyTrashResponse>, Status> {
+        let caller = calling_account(&request)?;
+        let pb::EmptyTrashRequest { network, site, node_id } = request.into_inner();
+        let node = field::optional_id::<NodeId>("node_id", &node_id)?;
+        let keys = self.context.read(|read| library::trash_to_empty(read, caller.account, &network, &site, node))?;
+        for key in &keys {
+            let key = *key;
+            while !self.context.transact(move |tx| library::purge(tx, key, PURGED_AT_ONCE)).await? {}
+        }
+        tracing::info!(network, site, node = node_id, count = keys.len(), by = %caller.account, "removed from the trash for good");
+        Ok(Response::new(pb::EmptyTrashResponse { node_count: keys.len() as u64 }))
     }
 }
 

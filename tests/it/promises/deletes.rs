@@ -494,3 +494,28 @@ async fn s_d11_a_direct_member_that_the_cloud_edited_comes_back_in_the_folder_th
     assert_eq!(world.source.read("Deep/down/a.txt"), "edited there", "{}", world.dump().await);
     assert_eq!(world.source.read("b.txt"), "edited there", "its folder is gone: the library is what is left");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_d12_what_is_removed_from_the_trash_is_gone_for_good_also_for_an_agent_that_was_away() {
+    let mut world = World::start().await;
+    for name in ["a.txt", "b.txt", "c.txt"] {
+        world.source.write(&format!("Plans/{name}"), name);
+    }
+    world.sync(&["Plans"], "acme/team", SyncOptions { delete_source: true, ..options() }).await;
+    world.stop_agent().await;
+    let (a, b) = (world.ada.id("acme/team/Plans/a.txt").await, world.ada.id("acme/team/Plans/b.txt").await);
+    for name in ["a.txt", "b.txt"] {
+        world.ada.rm(&format!("acme/team/Plans/{name}")).await.unwrap();
+    }
+    assert_eq!(world.ada.empty_trash(&a).await.unwrap(), 1);
+    assert_eq!(world.ada.trashed().await, ["b.txt"]);
+    assert_eq!(world.ada.empty_trash(&a).await.unwrap_err().code, Code::NotFound);
+    assert_eq!(world.ada.empty_trash("").await.unwrap(), 1);
+    assert_eq!(world.ada.restore(&b).await.unwrap_err().code, Code::NotFound);
+    assert_eq!(world.ada.trashed().await, [""; 0]);
+
+    world.start_agent().await;
+    world.settle().await;
+    assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("c.txt", "c.txt")]));
+    assert_eq!(world.agent.versions("Plans/a.txt").await.unwrap().len(), 1, "what is kept at the source is the agent's");
+}

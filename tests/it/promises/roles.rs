@@ -6,7 +6,8 @@ use tonic::Code;
 use crate::support::{ADA, NETWORK, Person, World, tree};
 
 /// What somebody with a role tries.
-const TRIES: [&str; 9] = ["read", "create", "change own", "change", "delete own", "delete", "restore", "manage members", "administer"];
+const TRIES: [&str; 10] =
+    ["read", "create", "change own", "change", "delete own", "delete", "restore", "empty the trash", "manage members", "administer"];
 
 /// Tries everything; returns what was permitted. Whatever is refused must be refused for want of the right.
 async fn permitted(world: &World, who: &str, person: &Person) -> Vec<&'static str> {
@@ -26,6 +27,7 @@ async fn permitted(world: &World, who: &str, person: &Person) -> Vec<&'static st
         person.rm(&own).await,
         person.rm(&format!("{top}/theirs.txt")).await,
         person.restore(&gone).await.map(drop),
+        person.empty_trash("").await.map(drop),
         person.set_role("guest@example.com", Role::Consumer).await,
         person.create_site(NETWORK, &format!("site-of-{who}")).await,
     ];
@@ -55,7 +57,10 @@ async fn each_role_may_do_what_the_table_says_and_no_more() {
         (Role::Consumer, &TRIES[..1]),
         (Role::Contributor, &["read", "create", "change own", "delete own"][..]),
         (Role::Collaborator, &["read", "create", "change own", "change", "delete own"]),
-        (Role::Manager, &["read", "create", "change own", "change", "delete own", "delete", "restore", "manage members"]),
+        (
+            Role::Manager,
+            &["read", "create", "change own", "change", "delete own", "delete", "restore", "empty the trash", "manage members"],
+        ),
     ] {
         let who = role.as_str_name().to_lowercase();
         let person = world.person(&format!("{who}@example.com"), role).await;

@@ -1,5 +1,6 @@
 //! What integration tests share.
 
+mod cloud;
 mod local;
 mod people;
 mod process;
@@ -7,6 +8,7 @@ mod source;
 mod tree;
 mod world;
 
+pub(crate) use cloud::{Cloud, PASSWORD};
 pub(crate) use local::{Local, options};
 pub(crate) use people::{Person, Refused};
 pub(crate) use process::{Process, eventually};

@@ -218,6 +218,12 @@ impl Person {
         Ok(self.library().restore_node(self.with(request)).await?.into_inner().node.expect("a node"))
     }
 
+    /// Removes a node from the trash of the site for good, or everything; returns how many.
+    pub(crate) async fn empty_trash(&self, node_id: &str) -> Answer<u64> {
+        let request = pb::EmptyTrashRequest { network: NETWORK.to_owned(), site: SITE.to_owned(), node_id: node_id.to_owned() };
+        Ok(self.library().empty_trash(self.with(request)).await?.into_inner().node_count)
+    }
+
     // Sync sets.
 
     pub(crate) async fn sync_sets(&self, failed_only: bool) -> Answer<Vec<pb::SyncSet>> {
