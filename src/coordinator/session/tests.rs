@@ -15,6 +15,8 @@ use crate::model::*;
 use crate::wire::pb::sync_service_client::SyncServiceClient;
 use crate::wire::*;
 
+mod rogue;
+
 struct Agent {
     sender: mpsc::Sender<pb::SynchronizeRequest>,
     receiver: Streaming<pb::SynchronizeResponse>,
