@@ -17,6 +17,8 @@ const REPORT_MEMBERS_MAX: usize = 500;
 const REPORT_TEXT_BYTES_MAX: usize = 4_096;
 const WINDOW_BATCHES_DEFAULT: u32 = 16;
 const WINDOW_BATCHES_MAX: u32 = 64;
+const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
+const HEARTBEAT_MAX: Duration = Duration::from_secs(3_600);
 
 impl TryFrom<pb::SynchronizeRequest> for AgentMessage {
     type Error = ProtocolError;
@@ -182,8 +184,8 @@ impl TryFrom<pb::Welcome> for Welcome {
             }
         }
         let heartbeat = field::duration("heartbeat", pb.heartbeat.unwrap_or_default())?;
-        if heartbeat.is_zero() {
-            return Err(ProtocolError::missing("heartbeat"));
+        if !(HEARTBEAT_MIN..=HEARTBEAT_MAX).contains(&heartbeat) {
+            return Err(ProtocolError::new("heartbeat", format_args!("must be from {HEARTBEAT_MIN:?} to {HEARTBEAT_MAX:?}")));
         }
         Ok(Self {
             version: pb.version,

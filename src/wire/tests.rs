@@ -175,7 +175,7 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 const GOLDEN_REQUESTS: [&str; 6] =
-    ["127:0b7b2f0d75eb", "40:c95467a789bb", "1006:8ce46859ddbd", "53:7e83f8fb84be", "180:210dafce172e", "2:86f47da60dcf"];
+    ["127:0b7b2f0d75eb", "40:c95467a789bb", "1006:8ce46859ddbd", "53:7e83f8fb84be", "192:a646db97df79", "2:86f47da60dcf"];
 const GOLDEN_RESPONSES: [&str; 8] = [
     "23:e82d869078b3",
     "357:5ad5ef7b206e",
@@ -232,6 +232,25 @@ fn junk_is_refused_with_the_path_of_the_field() {
         assert_eq!(with(change), Some(format!("push.operations[1].{field}")));
     }
     assert_eq!(AgentMessage::try_from(pb::SynchronizeRequest { kind: None }), Err(ProtocolError::missing("kind")));
+}
+
+#[test]
+fn edge_w15_a_heartbeat_that_no_clock_can_keep_is_refused() {
+    let welcome = |heartbeat: prost_types::Duration| {
+        Welcome::try_from(pb::Welcome {
+            version: 1,
+            heartbeat: Some(heartbeat),
+            window_batches: 1,
+            batch_operations_max: 1,
+            batch_bytes_max: 1,
+            ..Default::default()
+        })
+    };
+    assert!(welcome(prost_types::Duration { seconds: 15, nanos: 0 }).is_ok());
+    for (seconds, nanos) in [(0, 0), (0, 1), (-1, 0), (3_601, 0), (i64::MAX, 0)] {
+        let refused = welcome(prost_types::Duration { seconds, nanos }).unwrap_err();
+        assert!(refused.to_string().contains("heartbeat"), "{seconds} s {nanos} ns: {refused}");
+    }
 }
 
 #[test]

@@ -23,15 +23,23 @@ async fn page(channels: &Channels, set: SetId, beneath: Option<NodeId>, token: S
     MemberPage::try_from(response).map_err(|error| Ended::Protocol(error.to_string()))
 }
 
+/// The token of the next page. One that leads to the page that was just read would lead there for ever.
+fn next(token: &str, next: String) -> Result<String, Ended> {
+    if !next.is_empty() && next == token {
+        return Err(Ended::Protocol("a page that is followed by itself".to_owned()));
+    }
+    Ok(next)
+}
+
 /// Lists what is beneath folders.
 pub(super) async fn beneath(channels: &Channels, set: SetId, folders: Vec<NodeId>) -> Result<Vec<TargetNode>, Ended> {
     let mut listed = Vec::new();
     for folder in folders {
         let mut token = String::new();
         loop {
-            let page = page(channels, set, Some(folder), token).await?;
+            let page = page(channels, set, Some(folder), token.clone()).await?;
             listed.extend(page.members.into_iter().filter(|member| member.node != folder));
-            token = page.next_page_token;
+            token = next(&token, page.next_page_token)?;
             if token.is_empty() {
                 break;
             }
@@ -45,12 +53,12 @@ pub(super) async fn all(context: &Context, channels: &Channels, set: SetId) -> R
     committed(context.store.transact(move |tx| journal::begin(tx, set)).await)?;
     let (mut token, mut as_of, mut listed) = (String::new(), None, HashSet::new());
     loop {
-        let page = page(channels, set, None, token).await?;
+        let page = page(channels, set, None, token.clone()).await?;
         as_of.get_or_insert(page.as_of);
         listed.extend(page.members.iter().map(|member| member.node));
         let world = context.world.clone();
         committed(context.store.transact(move |tx| journal::take_listed(tx, set, &page.members, &*world)).await)?;
-        token = page.next_page_token;
+        token = next(&token, page.next_page_token)?;
         if token.is_empty() {
             break;
         }
