@@ -144,7 +144,7 @@ const fn carried(push: &Push) -> Option<ContentRef> {
         Push::Create(state) => state.content,
         Push::Update { content: Some((content, _)), .. } => Some(*content),
         Push::Pair { content } => *content,
-        Push::Update { content: None, .. } | Push::Delete { .. } | Push::Release => None,
+        Push::Update { content: None, .. } | Push::Delete { .. } | Push::Release { .. } => None,
     }
 }
 

@@ -160,7 +160,7 @@ impl Play {
             Step::Delete { set, node } => {
                 self.operate(set, self.pick_of(set, node, false), Push::Delete { through: self.world.head().sequence });
             }
-            Step::Release { set, node } => self.operate(set, self.pick_of(set, node, false), Push::Release),
+            Step::Release { set, node } => self.operate(set, self.pick_of(set, node, false), Push::Release { through: None }),
             Step::Pair { set, node } => {
                 let node = self.pick(node, false);
                 self.operate(set, node, Push::Pair { content: self.world.node(node).node.content });

@@ -35,7 +35,10 @@ pub enum Push {
         through: Sequence,
     },
     /// Takes a node, and of a folder all that is in it, out of the set. The target's copy stays.
-    Release,
+    Release {
+        /// If given, no facet of it or of any member in it may be newer than this; else nothing is released.
+        through: Option<Sequence>,
+    },
     /// Makes an existing node of the target folder a direct member, with what is in it (adoption at the first sync).
     Pair {
         /// For a document, the content that it must hold now.

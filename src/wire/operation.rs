@@ -84,7 +84,7 @@ fn push(pb: pb::operation::Push) -> Result<(Push, Option<Bytes>), ProtocolError>
         }
         Pb::Update(pb) => update(pb).at("update")?,
         Pb::Delete(pb) => (Push::Delete { through: Sequence::new(pb.through_sequence) }, None),
-        Pb::Release(pb::ReleaseNode {}) => (Push::Release, None),
+        Pb::Release(pb) => (Push::Release { through: pb.through_sequence.map(Sequence::new) }, None),
         Pb::Pair(pb) => (Push::Pair { content: field::optional_message("content", pb.content).at("pair")? }, None),
     })
 }
@@ -128,7 +128,7 @@ impl From<PushedOperation> for pb::Operation {
                 properties: properties.into_iter().map(Into::into).collect(),
             }),
             Push::Delete { through } => Pb::Delete(pb::DeleteNode { through_sequence: through.get() }),
-            Push::Release => Pb::Release(pb::ReleaseNode {}),
+            Push::Release { through } => Pb::Release(pb::ReleaseNode { through_sequence: through.map(Sequence::get) }),
             Push::Pair { content } => Pb::Pair(pb::PairNode { content: content.map(Into::into) }),
         };
         Self {

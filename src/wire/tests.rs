@@ -57,7 +57,7 @@ fn pushes() -> Vec<PushedOperation> {
             None,
         ),
         operation(Push::Delete { through: Sequence::new(8) }, None),
-        operation(Push::Release, None),
+        operation(Push::Release { through: None }, None),
         operation(Push::Pair { content: Some(content(1)) }, None),
     ]
 }

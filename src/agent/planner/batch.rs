@@ -75,7 +75,7 @@ impl Run<'_> {
         let view = StoredTrees { read: &*tx, set: local };
         let departing = if view.unsettled().is_none() { departing::judge(&row) } else { None };
         match departing {
-            Some(Departing::Release) => return self.take(tx, local, row, Step::Push(Push::Release)),
+            Some(Departing::Release) => return self.take(tx, local, row, Step::Push(Push::Release { through: None })),
             Some(Departing::Forget) => return self.depart(tx, &row),
             None => {}
         }
@@ -278,7 +278,7 @@ pub fn begin_anew(tx: &mut Transaction<'_>, set: SetId, row: &MemberRow, world: 
     adopt(tx, set, row, node)?;
     if row.is_direct() && matches!(row.member.target, Target::Absent(Departure::Deleted)) {
         let (op, node) = (OpId::from_uuid(world.mint()), row.member.node);
-        let operation = Operation { op, set, node, pairing: row.pairing, push: Push::Release };
+        let operation = Operation { op, set, node, pairing: row.pairing, push: Push::Release { through: None } };
         tx.put::<InFlight>(&op, &Pushed { member: node, operation })?;
         members::mark_dirty(tx, set, node)?;
     }
@@ -290,7 +290,7 @@ fn left_behind(tx: &Transaction<'_>, set: SetId, node: NodeId) -> Result<Vec<OpI
     let rows = tx.scan::<InFlight>(&(), None, usize::MAX)?;
     Ok(rows
         .into_iter()
-        .filter(|(_, pushed)| pushed.operation.set == set && pushed.member == node && pushed.operation.push == Push::Release)
+        .filter(|(_, pushed)| pushed.operation.set == set && pushed.member == node && matches!(pushed.operation.push, Push::Release { .. }))
         .map(|(op, _)| op)
         .collect())
 }

@@ -82,7 +82,7 @@ pub fn done(
         }
         Push::Update { .. } => update(&mut row, operation, sequence),
         Push::Delete { .. } => row.member.target = Target::Absent(Departure::Deleted),
-        Push::Release => row.member.target = Target::Absent(Departure::Released),
+        Push::Release { .. } => row.member.target = Target::Absent(Departure::Released),
         Push::Pair { .. } => {}
     }
     if let Some(target) = journal {
@@ -175,7 +175,7 @@ fn refused(tx: &mut Transaction<'_>, pushed: &Pushed, refusal: &Refusal, world: 
         return Ok(Next::Send(op));
     }
     end(&mut row);
-    if operation.push == Push::Release && *refusal == Refusal::Missing && departing::left_library(&row) {
+    if matches!(operation.push, Push::Release { .. }) && *refusal == Refusal::Missing && departing::left_library(&row) {
         // The coordinator ended the pairing before.
         row.member.target = Target::Absent(Departure::Released);
         return members::save(tx, operation.set, Some(&before), Some(&row)).map(|()| Next::Ended);
@@ -231,7 +231,7 @@ fn builds_on_current(push: &Push, target: &Target, known: Sequence) -> bool {
                 && properties.iter().all(|change| change.base == revisions.property(change.property))
         }
         (Push::Delete { through }, Target::Present(_)) => known <= *through,
-        (Push::Release, Target::Present(_) | Target::Absent(_)) => true,
+        (Push::Release { through }, Target::Present(_) | Target::Absent(_)) => through.is_none_or(|through| known <= through),
         _ => false,
     }
 }

@@ -365,7 +365,7 @@ const fn content_of(pushed: &Pushed) -> Option<ContentRef> {
     match &pushed.operation.push {
         Push::Create(state) => state.content,
         Push::Update { content: Some((content, _)), .. } => Some(*content),
-        Push::Update { .. } | Push::Delete { .. } | Push::Release | Push::Pair { .. } => None,
+        Push::Update { .. } | Push::Delete { .. } | Push::Release { .. } | Push::Pair { .. } => None,
     }
 }
 

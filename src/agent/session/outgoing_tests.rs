@@ -40,7 +40,7 @@ async fn an_operation_leaves_although_another_is_cancelled_and_nobody_waits_for_
         content: Some(ContentRef { root: BlobKind::Chunk.hash(b"gone"), size_bytes: 4, height: 0 }),
         properties: Properties::default(),
     };
-    let both = [pushed(1, Push::Create(gone)), pushed(2, Push::Release)];
+    let both = [pushed(1, Push::Create(gone)), pushed(2, Push::Release { through: None })];
     let stored = both.clone();
     let stored = bench.context.store.transact(move |tx| {
         stored.iter().try_for_each(|pushed| tx.put::<InFlight>(&pushed.operation.op, pushed))?;

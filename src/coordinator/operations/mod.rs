@@ -111,7 +111,7 @@ impl Task<'_> {
             Push::Create(state) => self.create(tx, state),
             Push::Update { content, place, properties } => self.update(tx, content.as_ref(), place.as_ref(), properties),
             Push::Delete { through } => self.delete(tx, *through),
-            Push::Release => self.release(tx),
+            Push::Release { through } => self.release(tx, *through),
             Push::Pair { content } => self.pair(tx, content.as_ref()),
         }
     }

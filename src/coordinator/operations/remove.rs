@@ -9,6 +9,19 @@ use crate::store::{ReadExt as _, Transaction};
 /// Children of a folder that are read at once.
 const CHILDREN_AT_ONCE: usize = 512;
 
+/// What is in a folder.
+#[derive(Debug, Default)]
+struct Beneath {
+    /// The newest revision of a member of the set.
+    newest_member: Sequence,
+    /// That of anything else.
+    newest: Sequence,
+    /// Whether anything is not in the set.
+    has_foreign: bool,
+    /// A folder that holds something that the set's owner may not delete.
+    not_the_owners: Option<Lineage>,
+}
+
 impl Task<'_> {
     pub(super) fn delete(&self, tx: &mut Transaction<'_>, through: Sequence) -> Result<Sequence, End> {
         let (lineage, _) = self.member(tx, self.operation.node)?;
@@ -21,7 +34,16 @@ impl Task<'_> {
             return Err(Refusal::Stale.into());
         }
         if lineage.node.kind == Kind::Folder {
-            self.check_beneath(tx, &lineage, through)?;
+            let beneath = self.survey(tx, &lineage)?;
+            if let Some(folder) = beneath.not_the_owners {
+                return Err(denied(&folder));
+            }
+            if beneath.newest.max(beneath.newest_member) > through {
+                return Err(Refusal::Stale.into());
+            }
+            if beneath.has_foreign {
+                return Err(Refusal::NotEmpty.into());
+            }
         }
         let mut writer = self.writer(tx)?;
         let sequence = match writer.trash(&lineage) {
@@ -32,12 +54,11 @@ impl Task<'_> {
         Ok(sequence)
     }
 
-    /// Walks through all that is in a folder, and refuses if anything is newer, not in the set, or not the owner's to delete. Reads as
-    /// many rows as there are nodes, and writes none.
-    fn check_beneath(&self, tx: &Transaction<'_>, top: &Lineage, through: Sequence) -> Result<(), End> {
+    /// Walks through all that is in a folder. Reads as many rows as there are nodes, and writes none.
+    fn survey(&self, tx: &Transaction<'_>, top: &Lineage) -> Result<Beneath, End> {
         let network = self.definition.set.network;
         let role = self.role(tx, top)?;
-        let (mut folders, mut is_newer, mut has_foreign) = (vec![top.clone()], false, false);
+        let (mut folders, mut beneath) = (vec![top.clone()], Beneath::default());
         while let Some(folder) = folders.pop() {
             let mut after = None;
             loop {
@@ -47,10 +68,12 @@ impl Task<'_> {
                     after = Some(key);
                     let Some(node) = tx.get::<Node>(&(network, child))? else { continue };
                     let membership = folder.membership_of_child(tx, child, &node)?;
-                    has_foreign |= membership.is_none_or(|membership| membership.set != self.set());
-                    is_newer |= node.revisions.newest() > through;
+                    let is_foreign = membership.is_none_or(|membership| membership.set != self.set());
+                    beneath.has_foreign |= is_foreign;
+                    let newest = if is_foreign { &mut beneath.newest } else { &mut beneath.newest_member };
+                    *newest = node.revisions.newest().max(*newest);
                     if !role.permits(Permission::Delete, node.created.by == self.definition.set.owner) {
-                        return Err(denied(&folder));
+                        beneath.not_the_owners.get_or_insert_with(|| folder.clone());
                     }
                     if node.kind == Kind::Folder {
                         folders.push(folder.child(child, node));
@@ -61,20 +84,23 @@ impl Task<'_> {
                 }
             }
         }
-        match (is_newer, has_foreign) {
-            (true, _) => Err(Refusal::Stale.into()),
-            (false, true) => Err(Refusal::NotEmpty.into()),
-            (false, false) => Ok(()),
-        }
+        Ok(beneath)
     }
 
     /// Takes a member out of the set. A direct member in the trash counts as one: so its pairing ends when it is pushed anew.
-    pub(super) fn release(&self, tx: &mut Transaction<'_>) -> Result<Sequence, End> {
+    pub(super) fn release(&self, tx: &mut Transaction<'_>, through: Option<Sequence>) -> Result<Sequence, End> {
         let lineage = self.read(tx, self.operation.node)?.ok_or(Refusal::Missing)?;
         let in_set = lineage.membership(tx)?.is_some_and(|membership| membership.set == self.set());
         let is_direct = matches!(lineage.node.marker, Some(Marker::DirectMember { set, .. }) if set == self.set());
         if !(in_set || is_direct && lineage.in_trash) {
             return Err(Refusal::Missing.into());
+        }
+        if let Some(through) = through {
+            let is_folder = lineage.node.kind == Kind::Folder;
+            let beneath = if is_folder { self.survey(tx, &lineage)?.newest_member } else { Sequence::ZERO };
+            if lineage.node.revisions.newest().max(beneath) > through {
+                return Err(Refusal::Stale.into());
+            }
         }
         let mut writer = self.writer(tx)?;
         let done = if is_direct {

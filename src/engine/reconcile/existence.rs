@@ -77,6 +77,9 @@ pub(super) fn gone_at_target<V: TreeView>(view: &V, member: &Member, source: &So
 
 /// The target has it, the source does not.
 pub(super) fn only_target<V: TreeView>(view: &V, member: &Member, target: &TargetNode) -> Result<Step, V::Error> {
+    if let Some(step) = names::named_again(view, member.node, target)? {
+        return Ok(step);
+    }
     let Some(base) = &member.base else { return create_at_source(view, member, &target.state) };
     if target.state != *base || facets::target_decides(view, member)? {
         return create_at_source(view, member, &target.state);
@@ -104,18 +107,14 @@ fn delete_at_target<V: TreeView>(view: &V, member: &Member, base: &NodeState) ->
     {
         return Ok(Hold::turn(Waits::Node(parent)));
     }
-    if base.content.is_none() {
-        if let Some(step) = survivor_within(view, member, base)? {
-            return Ok(step);
-        }
-        if member.shallow {
-            return Ok(Step::Push(Push::Release));
-        }
+    if base.content.is_none()
+        && let Some(step) = survivor_within(view, member, base)?
+    {
+        return Ok(step);
     }
-    if !view.options().delete_on_cloud {
-        return Ok(Step::Push(Push::Release));
-    }
-    Ok(Step::Push(Push::Delete { through: view.known_through() }))
+    let through = view.known_through();
+    let stays = member.shallow || !view.options().delete_on_cloud;
+    Ok(Step::Push(if stays { Push::Release { through: Some(through) } } else { Push::Delete { through } }))
 }
 
 /// Whether a folder is itself gone at the source and takes what is in it along.

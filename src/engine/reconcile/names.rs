@@ -8,15 +8,17 @@ use std::collections::BTreeSet;
 
 use super::{Apply, Hold, Step, Waits, facets};
 use crate::engine::{Activity, Member, Source, Target, TreeView};
-use crate::model::{Departure, Name, NodeId, Place, Push, Reason};
+use crate::model::{Departure, Name, NodeId, Place, Push, Reason, TargetNode};
 
 /// The most nodes that are looked at for a circle of waiting.
 const CIRCLE_MAX: usize = 64;
 /// Folders are not nested deeper than this; a walk up that goes on is a fault in the trees and ends.
 const DEPTH_MAX: usize = 4_096;
 
-/// Ends the name of what stands aside at the target; it begins with the node.
+/// Stands between the node and its former name in the name of what stands aside at the target.
 const ASIDE: &str = ".moving";
+/// The highest number that tells what gets a name back from others of that name.
+const NUMBER_MAX: u32 = 9;
 
 /// A tree in which something takes place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,14 +225,40 @@ fn intent<V: TreeView>(view: &V, member: &Member, side: Side) -> Result<Intent, 
 
 /// Whether a name at the target is the one that a node has while it stands aside there.
 pub(super) fn is_aside(node: NodeId, name: &Name) -> bool {
-    name.as_str().strip_suffix(ASIDE).is_some_and(|id| id == node.to_string())
+    former_name(node, name).is_some()
+}
+
+/// The name that a node had before it stood aside; empty where that would have been too long a name.
+fn former_name(node: NodeId, name: &Name) -> Option<&str> {
+    let rest = name.as_str().strip_prefix(node.to_string().as_str())?.strip_prefix(ASIDE)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(' ') }
+}
+
+/// The step by which a node that stands aside at the target, and is not at the source any more, gets its former name back, or one like it if
+/// somebody has or wants that by now.
+pub(super) fn named_again<V: TreeView>(view: &V, node: NodeId, target: &TargetNode) -> Result<Option<Step>, V::Error> {
+    let Some(former) = former_name(node, &target.state.place.name).filter(|former| !former.is_empty()) else { return Ok(None) };
+    let (stem, ending) = former.rsplit_once('.').map_or((former, String::new()), |(stem, ending)| (stem, format!(".{ending}")));
+    let numbered = (2..=NUMBER_MAX).map(|number| format!("{stem} ({number}){ending}"));
+    for name in std::iter::once(former.to_owned()).chain(numbered).filter_map(|name| Name::new(name).ok()) {
+        let place = Place { parent: target.state.place.parent, name };
+        if holder(view, Side::Target, &place, node)?.is_none() && holder(view, Side::Source, &place, node)?.is_none() {
+            return Ok(Some(move_at_target(target, place)));
+        }
+    }
+    Ok(None)
+}
+
+fn move_at_target(target: &TargetNode, place: Place) -> Step {
+    Step::Push(Push::Update { content: None, place: Some((place, target.revisions.place)), properties: Vec::new() })
 }
 
 /// Opens a circle at the target: the node takes a name of its own for a moment. Base follows, so the wanted name is pushed next.
 fn aside_at_target<V: TreeView>(view: &V, node: NodeId) -> Result<Step, V::Error> {
     let member = view.member(node)?;
     let Some(target) = member.as_ref().and_then(Member::target_node) else { return Ok(Hold::turn(Waits::Itself)) };
-    let Ok(name) = Name::new(format!("{node}{ASIDE}")) else { return Ok(Hold::turn(Waits::Itself)) };
-    let place = Place { parent: target.state.place.parent, name };
-    Ok(Step::Push(Push::Update { content: None, place: Some((place, target.revisions.place)), properties: Vec::new() }))
+    let former = &target.state.place.name;
+    let name = Name::new(format!("{node}{ASIDE} {former}")).or_else(|_| Name::new(format!("{node}{ASIDE}")));
+    let Ok(name) = name else { return Ok(Hold::turn(Waits::Itself)) };
+    Ok(move_at_target(target, Place { parent: target.state.place.parent, name }))
 }

@@ -19,7 +19,7 @@ async fn left_library() -> (Bench, OpId) {
     bench.change(|tx| members::mark_dirty(tx, set(), node(1))).await;
     let ops = bench.plan().await;
     let pushed = bench.in_flight().pop().unwrap();
-    assert_eq!((&pushed.operation.push, pushed.operation.node), (&Push::Release, node(1)));
+    assert_eq!((&pushed.operation.push, pushed.operation.node), (&Push::Release { through: None }, node(1)));
     assert_eq!(ops, [pushed.operation.op]);
     (bench, ops[0])
 }
@@ -106,7 +106,8 @@ async fn s_d04_a_direct_member_that_is_pushed_again_ends_its_former_pairing() {
     assert_eq!(row.status.now.reason, Some(Reason::DeletedOnCloud));
     bench.change(move |tx| begin_anew(tx, set(), &row, &RealWorld)).await;
     let ops = bench.plan().await;
-    let (released, made): (Vec<_>, Vec<_>) = bench.in_flight().into_iter().partition(|pushed| pushed.operation.push == Push::Release);
+    let (released, made): (Vec<_>, Vec<_>) =
+        bench.in_flight().into_iter().partition(|pushed| matches!(pushed.operation.push, Push::Release { .. }));
     assert_eq!((released.len(), made.len(), ops.len()), (1, 1, 2), "both leave");
     assert_eq!(released[0].operation.node, node(1));
     assert_ne!(made[0].operation.node, node(1));

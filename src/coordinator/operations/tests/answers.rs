@@ -80,5 +80,5 @@ fn revoking_all_grants_of_an_account_stops_its_sets_alone() {
     let others: AccountId = world.admin;
     assert_eq!(world.change(move |tx| Ok(sets::revoke_grants_of(tx, others)?)).unwrap().len(), 0);
     assert_eq!(world.change(move |tx| Ok(sets::revoke_grants_of(tx, owner)?)).unwrap().len(), 1);
-    assert_eq!(reason(&world.refused(&set, top, Push::Release)), Some(Reason::AuthenticationFailed));
+    assert_eq!(reason(&world.refused(&set, top, Push::Release { through: None })), Some(Reason::AuthenticationFailed));
 }

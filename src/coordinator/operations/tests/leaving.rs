@@ -12,7 +12,7 @@ fn s_d01_unsync_from_the_cloud_leaves_the_copies_and_tells_the_agent() {
     assert!(world.admin().get("site/A/Plans/a").is_ok());
     let pending = world.read(|read| Ok(sets::pending_directives(read, world.agent)?));
     assert_eq!(pending.iter().map(|(id, pending)| (*id, pending.directive)).collect::<Vec<_>>(), [(set.set.id, sets::Directive::Ended)]);
-    assert_eq!(world.refused(&set, inside, Push::Release), Refusal::Missing);
+    assert_eq!(world.refused(&set, inside, Push::Release { through: None }), Refusal::Missing);
     world.by(world.owner).unsync(&set, None, false).unwrap();
     assert!(world.node(top).node.marker.is_none(), "the marker is gone, and another set can pair it");
 }
@@ -135,7 +135,7 @@ fn s_d06_a_delete_at_the_source_goes_to_the_trash_and_a_release_leaves_the_copy(
     let kept = world.create(&set, folder_state(Some(top), "kept"));
     let inside = world.create(&set, document_state(Some(kept), "b", "2"));
     let from = world.head();
-    world.done(&set, kept, Push::Release);
+    world.done(&set, kept, Push::Release { through: Some(from.sequence) });
     assert_eq!(world.told_briefly(&set, from), [(kept, Told::Left(Departure::Released))]);
     assert_eq!(world.set_of(inside), None);
     assert!(world.admin().get("site/A/Plans/kept/b").is_ok());

@@ -41,7 +41,7 @@ fn a_holder_that_the_agent_may_not_see_is_not_named() {
     let world = World::new();
     let (set, top) = world.folder_set("site/A", "Plans", DEFAULTS);
     let released = world.create(&set, document_state(Some(top), "a", "1"));
-    world.done(&set, released, Push::Release);
+    world.done(&set, released, Push::Release { through: None });
     let clash = Push::Create(document_state(Some(top), "a", "2"));
     assert_eq!(world.refused(&set, world.node_id(), clash), Refusal::NameTaken { holder: None });
 }

@@ -82,7 +82,7 @@ fn s_b16_a_released_member_that_is_moved_out_and_in_is_a_member_again() {
     let (set, top) = world.folder_set("site/A", "Plans", DEFAULTS);
     world.create(&set, folder_state(Some(top), "sub"));
     let node = world.create(&set, document_state(Some(top), "a", "1"));
-    world.done(&set, node, Push::Release);
+    world.done(&set, node, Push::Release { through: None });
     world.admin().mv("site/A/Plans/a", "site/A/Plans/sub", "a").unwrap();
     assert_eq!(world.set_of(node), None, "moved about within the set it stays released");
     world.admin().mv("site/A/Plans/sub/a", "site/A", "a").unwrap();

@@ -272,13 +272,24 @@ fn operations_are_refused_with_their_reason() {
             },
         },
         Case {
+            what: "s_d11 a release of a folder in which a member has changed since",
+            expected: Refusal::Stale,
+            arrange: |world| {
+                let (set, top) = world.folder_set("site/A", "Plans", KEEP);
+                let folder = world.create(&set, folder_state(Some(top), "folder"));
+                let push = Push::Release { through: Some(world.head().sequence) };
+                world.admin().write("site/A/Plans/folder", "new", "1").unwrap();
+                (set, folder, push)
+            },
+        },
+        Case {
             what: "a delete of a folder that holds what was released",
             expected: Refusal::NotEmpty,
             arrange: |world| {
                 let (set, top) = world.folder_set("site/A", "Plans", DEFAULTS);
                 let folder = world.create(&set, folder_state(Some(top), "folder"));
                 let kept = world.create(&set, document_state(Some(folder), "kept", "1"));
-                world.done(&set, kept, Push::Release);
+                world.done(&set, kept, Push::Release { through: None });
                 let push = through(world);
                 (set, folder, push)
             },
@@ -358,7 +369,7 @@ fn operations_are_refused_with_their_reason() {
 fn s_e01_another_agent_learns_nothing() {
     let world = World::new();
     let (set, top) = world.folder_set("site/A", "Plans", DEFAULTS);
-    let operation = world.operation(&set, top, Push::Release);
+    let operation = world.operation(&set, top, Push::Release { through: None });
     let gate = world.gate.clone();
     let agent = AgentId::from_uuid(uuid::Uuid::from_u128(99));
     let outcome = world.change(move |tx| apply_operation(tx, &Caller { agent, now: time(1), gate: &gate }, &operation)).unwrap();

@@ -68,11 +68,11 @@ async fn edge_w15_edge_w16_an_agent_of_another_network_reaches_nothing() {
         place: Some((Place { parent: None, name: Name::new("taken").unwrap() }, before.sequence)),
         properties: Vec::new(),
     };
-    let tries = [update, Push::Delete { through: before.sequence }, Push::Release, Push::Pair { content: None }];
+    let tries = [update, Push::Delete { through: before.sequence }, Push::Release { through: None }, Push::Pair { content: None }];
     let mut tries: Vec<_> = tries.into_iter().map(|push| asks(OpId::from_uuid(Uuid::now_v7()), set, folder, push)).collect();
     tries.push(create(rogue.mint_node(), set, Some(folder), "planted", None));
     // Under the name of an operation that somebody else has done, the answer to that one is not given away.
-    tries.push(asks(op, set, document, Push::Release));
+    tries.push(asks(op, set, document, Push::Release { through: None }));
     let count = tries.len();
     agent.send(push(1, tries)).await;
     let outcomes = agent.outcomes().await;

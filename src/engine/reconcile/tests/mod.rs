@@ -38,7 +38,7 @@ impl Do {
         match step {
             Step::Push(Push::Create(_)) => Self::MakeThere,
             Step::Push(Push::Delete { .. }) => Self::DeleteThere,
-            Step::Push(Push::Release) => Self::Release,
+            Step::Push(Push::Release { .. }) => Self::Release,
             Step::Apply(Apply::Create(_)) => Self::MakeHere,
             Step::Apply(Apply::Delete) => Self::DeleteHere,
             Step::Adopt { .. } => Self::Adopt,

@@ -173,7 +173,7 @@ fn s_b19_edge_m04_of_two_that_swap_names_one_steps_aside_and_the_other_waits_for
     let Step::Push(Push::Update { place: Some((aside, _)), .. }) = step(&[first.clone(), second.clone(), root.clone()]) else {
         panic!("nobody opens the circle")
     };
-    assert_eq!(aside.name.as_str(), format!("{}.moving", id(1)));
+    assert_eq!(aside.name.as_str(), format!("{}.moving a", id(1)));
     let busy = Member { activity: Activity::Pushing, ..first };
     assert_eq!(Do::of(&step(&[second, busy, root.clone()])), Do::Wait);
     let (first, second) = (member(id(1), Some(&a), here(&a), there(id(1), &b)), member(id(2), Some(&b), here(&b), there(id(2), &a)));
@@ -192,6 +192,25 @@ fn edge_m04_a_name_that_stands_aside_there_is_never_taken_here() {
         };
         assert_eq!(pushed, place(None, "b"), "{base:?}");
     }
+}
+
+#[test]
+fn edge_m04_what_is_deleted_here_while_it_stands_aside_there_gets_its_name_back_before_it_leaves() {
+    let stands = document(None, &format!("{}.moving a.b.txt", id(1)), 1);
+    let aside = member(id(1), Some(&stands), Source::Absent, there(id(1), &stands));
+    let named = |around: &[Member]| {
+        let Step::Push(Push::Update { place: Some((place, _)), .. }) = step(&[&[aside.clone()], around].concat()) else {
+            panic!("it gets no name")
+        };
+        place.name.as_str().to_owned()
+    };
+    assert_eq!(named(&[]), "a.b.txt");
+    let other = document(None, "A.B.txt", 1);
+    assert_eq!(named(&[settled(id(2), &other)]), "a.b (2).txt", "somebody has it by now");
+    let wants = member(id(2), None, here(&other), Target::Never);
+    assert_eq!(named(&[wants]), "a.b (2).txt", "somebody wants it");
+    let nameless = document(None, &format!("{}.moving", id(1)), 1);
+    assert_eq!(Do::of(&step(&[member(id(1), Some(&nameless), Source::Absent, there(id(1), &nameless))])), Do::DeleteThere);
 }
 
 #[test]

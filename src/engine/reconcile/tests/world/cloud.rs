@@ -225,11 +225,16 @@ impl Cloud {
                 self.edit(node, edit, true)
             }
             Push::Delete { through } => self.delete(node, *through),
-            Push::Release if self.is_member(node) || self.is_next_door(node) => {
+            Push::Release { through } if self.is_member(node) || self.is_next_door(node) => {
+                let newest = |node: &NodeId| self.docs[node].revisions.newest();
+                let is_newer = |through| self.subtree(node).iter().filter(|node| self.is_member(**node)).any(|node| newest(node) > through);
+                if through.is_some_and(is_newer) {
+                    return Err(Refusal::Stale);
+                }
                 self.leave(node, Departure::Released, true);
                 Ok(())
             }
-            Push::Release => Err(Refusal::Missing),
+            Push::Release { .. } => Err(Refusal::Missing),
             Push::Pair { .. } => panic!("the planner never pairs"),
         }
     }

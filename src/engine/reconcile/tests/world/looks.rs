@@ -146,7 +146,7 @@ impl World {
                         base.properties.set(change.property, change.value.clone()).unwrap();
                     }
                 }
-                Push::Delete { .. } | Push::Release | Push::Pair { .. } => {}
+                Push::Delete { .. } | Push::Release { .. } | Push::Pair { .. } => {}
             }
         });
         self.agent.dirty.insert(node);

@@ -425,7 +425,7 @@ impl World {
 
 /// Whether a name is one that the agent gives for a moment: nobody else would.
 pub(super) fn is_ours(name: &Name) -> bool {
-    name.as_str().ends_with(".moving")
+    name.as_str().contains(".moving")
 }
 
 const fn other_kind(kind: Kind) -> Kind {
