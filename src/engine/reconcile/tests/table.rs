@@ -199,7 +199,7 @@ fn edge_m04_what_is_deleted_here_while_it_stands_aside_there_gets_its_name_back_
     let stands = document(None, &format!("{}.moving a.b.txt", id(1)), 1);
     let aside = member(id(1), Some(&stands), Source::Absent, there(id(1), &stands));
     let named = |around: &[Member]| {
-        let Step::Push(Push::Update { place: Some((place, _)), .. }) = step(&[&[aside.clone()], around].concat()) else {
+        let Step::Push(Push::Update { place: Some((place, _)), .. }) = step(&[std::slice::from_ref(&aside), around].concat()) else {
             panic!("it gets no name")
         };
         place.name.as_str().to_owned()
