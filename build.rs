@@ -5,11 +5,13 @@ use std::{error::Error, fs, path::PathBuf};
 use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed=proto");
+    // Also for packages in `tests/` that compile the sources once more.
+    let proto = if fs::exists("proto")? { "proto" } else { "../../proto" };
+    println!("cargo:rerun-if-changed={proto}");
     let mut files: Vec<PathBuf> =
-        fs::read_dir("proto/skybridge/v1")?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        fs::read_dir(format!("{proto}/skybridge/v1"))?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
     files.sort();
-    let descriptors = protox::compile(&files, ["proto"])?;
+    let descriptors = protox::compile(&files, [proto])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     fs::write(out.join("skybridge.v1.descriptors.bin"), descriptors.encode_to_vec())?;
     let mut config = tonic_prost_build::Config::new();

@@ -6,11 +6,13 @@
 //! SKYBRIDGE_SIM_SECONDS=7200 cargo test --test sim seeds             for so long
 //! SKYBRIDGE_SIM_SEED=17:17 cargo test --test sim seeds               one, WORKLOAD:SCHEDULE, and all that happened in it
 //! SKYBRIDGE_SIM_FIRST=100000                                         with the others: where to begin
+//! SKYBRIDGE_SIM_TWICE=1                                              with the others: each twice, and both must be the same
+//! SKYBRIDGE_SIM_STOP=1                                               with the others: no more after the first that fails
 //! ```
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,15 @@ const SEEDS: u64 = 15;
 const FIRST: u64 = 1;
 /// Failures that are described in full.
 const DESCRIBED_MAX: usize = 10;
+
+/// How seeds are run.
+#[derive(Debug, Clone, Copy)]
+struct How {
+    /// Each twice: both must be the same.
+    twice: bool,
+    /// No more after the first that fails.
+    stop: bool,
+}
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number, and is {text:?}")))
@@ -39,12 +50,22 @@ pub(crate) fn drive() {
     let first = number("SKYBRIDGE_SIM_FIRST").unwrap_or(FIRST);
     let seconds = number("SKYBRIDGE_SIM_SECONDS").map(Duration::from_secs);
     let seeds = number("SKYBRIDGE_SIM_SEEDS").unwrap_or(if seconds.is_some() { u64::MAX - first } else { SEEDS });
-    many(first, seeds, seconds);
+    let is_set = |name| std::env::var_os(name).is_some();
+    many(first, seeds, seconds, How { twice: is_set("SKYBRIDGE_SIM_TWICE"), stop: is_set("SKYBRIDGE_SIM_STOP") });
+}
+
+/// Runs a seed, and perhaps once more.
+fn one(seed: Seed, twice: bool) -> Outcome {
+    let mut outcome = run(seed, false);
+    if twice && run(seed, false).hash != outcome.hash {
+        outcome.failures.push("DIFFERENT TRACE when it is run again".to_owned());
+    }
+    outcome
 }
 
 /// Runs many, as many at one time as there are processors.
-fn many(first: u64, seeds: u64, seconds: Option<Duration>) {
-    let (begun, next) = (Instant::now(), AtomicU64::new(first));
+fn many(first: u64, seeds: u64, seconds: Option<Duration>, how: How) {
+    let (begun, next, stopped) = (Instant::now(), AtomicU64::new(first), AtomicBool::new(false));
     let all = Mutex::new((0_u64, BTreeMap::<String, u64>::new(), Vec::<Outcome>::new()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -52,10 +73,11 @@ fn many(first: u64, seeds: u64, seconds: Option<Duration>) {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= first + seeds || seconds.is_some_and(|limit| begun.elapsed() >= limit) {
+                    let stop = stopped.load(Ordering::Relaxed) || number >= first + seeds;
+                    if stop || seconds.is_some_and(|limit| begun.elapsed() >= limit) {
                         return;
                     }
-                    let outcome = run(Seed { workload: number, schedule: number }, false);
+                    let outcome = one(Seed { workload: number, schedule: number }, how.twice);
                     let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
                     all.0 += 1;
                     for (kind, count) in &outcome.counts {
@@ -63,6 +85,7 @@ fn many(first: u64, seeds: u64, seconds: Option<Duration>) {
                     }
                     if !outcome.failures.is_empty() {
                         println!("seed {} fails: {}", outcome.seed, outcome.failures.join("; "));
+                        stopped.fetch_or(how.stop, Ordering::Relaxed);
                         all.2.push(outcome);
                     }
                 }

@@ -19,6 +19,8 @@
 //! 1:9): whether they leave hangs on something that is not the simulation's yet.
 #![allow(clippy::unwrap_used, reason = "the helpers of a test fail as a test does")]
 
+extern crate skybridge_sim as skybridge;
+
 mod disk;
 mod disk_tests;
 mod driver;

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::forget::{forget_member, unprotect};
 use super::repository::{RepoKey, SiteName};
-use super::state::{LocalSets, MemberRow, Retries, SourceRow, members};
+use super::state::{Dirty, LocalSets, MemberRow, Retries, SourceRow, members};
 use crate::engine::reconcile::Apply;
 use crate::model::{Name, NodeId, NodeState, OpId, SetId};
 use crate::store::{ReadExt as _, StoreError, TransactError};
@@ -139,9 +139,18 @@ pub async fn run(context: Context, outlets: Outlets, cancel: CancellationToken) 
 
 /// Plans one batch of each set; returns how many members were planned.
 async fn plan_all(context: &Context, outlets: &Outlets) -> Result<usize, StoreError> {
-    let sets = context.store.read(|read| read.scan::<LocalSets>(&(), None, usize::MAX))?;
+    // Mostly nothing is dirty, and a transaction would keep others waiting.
+    let dirty = context.store.read(|read| {
+        let mut dirty = Vec::new();
+        for (set, _) in read.scan::<LocalSets>(&(), None, usize::MAX)? {
+            if !read.scan::<Dirty>(&(set,), None, 1)?.is_empty() {
+                dirty.push(set);
+            }
+        }
+        Ok::<_, StoreError>(dirty)
+    })?;
     let mut planned = 0;
-    for (set, _) in sets {
+    for set in dirty {
         let room = UNDER_WAY_MAX.saturating_sub(outlets.under_way.count());
         if room == 0 {
             break;

@@ -73,7 +73,7 @@ pub(crate) enum Verdict {
     CrashAfter,
 }
 
-/// Decides about each call. It must not call the disk that it is asked about.
+/// Decides about each call. It may use the disk as people do, and not as a process.
 pub(crate) type Hook = Box<dyn FnMut(&Call<'_>) -> Verdict + Send>;
 
 /// The counter and the hook of one process.

@@ -140,6 +140,7 @@ impl Asks {
 
     async fn unsync(&self, chance: &mut StdRng) -> Result<(), Status> {
         let Some(member) = self.some_member(chance, true).await else { return Ok(()) };
+        self.ledger.borrow_mut().unsynced();
         self.trace.tell(|| format!("unsyncs {}", member.path));
         let (remove_from_cloud, with_non_members) = (chance.random_ratio(1, 4), chance.random());
         let request = pb::EndSyncRequest { set_id: String::new(), path: member.path, remove_from_cloud, with_non_members };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use skybridge::agent::versions::Versions;
+use skybridge::agent::versions::{Cause, Versions};
 use skybridge::coordinator::journal::Entry;
 use skybridge::coordinator::library::Marker;
 use skybridge::coordinator::networks;
@@ -17,11 +17,19 @@ use skybridge::wire::pb;
 use super::agent::LIBRARY;
 use super::at_agent;
 use super::ledger::{Root, Side, key, root};
-use super::library::Library;
+use super::library::{Library, Live};
+use super::properties::{self, Shown};
 use super::run::Sim;
 
-/// What is at a path: nothing for a folder.
-type Tree = BTreeMap<String, Option<Root>>;
+/// What is at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    /// None for a folder.
+    content: Option<Root>,
+    properties: Shown,
+}
+
+type Tree = BTreeMap<String, Seen>;
 
 impl Sim {
     /// Returns all that is not as it must be.
@@ -31,6 +39,7 @@ impl Sim {
         let mut failures = self.check_journal();
         self.check_contents(&library, &sources, &mut failures).await;
         self.check_deleted(&library, &sources, &mut failures);
+        self.check_there(&library, &sources, &mut failures);
         for (agent, source) in sources.iter().enumerate() {
             if let Err(status) = self.check_trees(agent, &library, source, &mut failures).await {
                 failures.push(format!("agent {agent} cannot be asked: {status}"));
@@ -48,11 +57,12 @@ impl Sim {
             if path.is_empty() || path == ".skybridge" || path.starts_with(".skybridge/") {
                 continue;
             }
-            match item.stat.kind {
-                FileKind::Folder => tree.insert(path, None),
-                FileKind::Regular => tree.insert(path, Some(root(&item.bytes))),
-                _ => None,
+            let content = match item.stat.kind {
+                FileKind::Folder => None,
+                FileKind::Regular => Some(root(&item.bytes)),
+                _ => continue,
             };
+            tree.insert(path, Seen { content, properties: properties::at_source(&item.attributes) });
         }
         tree
     }
@@ -84,7 +94,7 @@ impl Sim {
 
     /// Everything that must be kept is found, and its bytes are.
     async fn check_contents(&self, library: &Library, sources: &[Tree], failures: &mut Vec<String>) {
-        let mut found: BTreeSet<Root> = sources.iter().flat_map(|tree| tree.values().flatten().copied()).collect();
+        let mut found: BTreeSet<Root> = sources.iter().flat_map(|tree| tree.values().filter_map(|seen| seen.content)).collect();
         let Some(running) = &self.coordinator.running else { return };
         let required = |root: &Root| self.ledger.borrow().contents.get(root).is_some_and(|content| content.required);
         for (_, content) in &library.versions {
@@ -120,9 +130,9 @@ impl Sim {
     fn check_deleted(&self, library: &Library, sources: &[Tree], failures: &mut Vec<String>) {
         let mut live: BTreeMap<(Root, Side), Vec<String>> = BTreeMap::new();
         for (agent, tree) in sources.iter().enumerate() {
-            for (path, root) in tree {
-                if let Some(root) = root {
-                    live.entry((*root, Side::Source(agent))).or_default().push(path.clone());
+            for (path, seen) in tree {
+                if let Some(root) = seen.content {
+                    live.entry((root, Side::Source(agent))).or_default().push(path.clone());
                 }
             }
         }
@@ -144,24 +154,62 @@ impl Sim {
         }
     }
 
+    /// What nobody deleted, and nothing was put in the place of, is there: not only in a trash, or among kept versions.
+    fn check_there(&self, library: &Library, sources: &[Tree], failures: &mut Vec<String>) {
+        let mut there = library.ended.clone();
+        there.extend(library.live.iter().filter_map(|live| live.node.content.as_ref().map(|content| key(&content.root))));
+        there.extend(sources.iter().flat_map(|tree| tree.values().filter_map(|seen| seen.content)));
+        for host in &self.agents {
+            let Some(running) = &host.running else { continue };
+            let kept = running.local().context.store.read(|read| read.scan::<Versions>(&(), None, usize::MAX));
+            let kept: Result<Vec<_>, StoreError> = kept;
+            let replaced = kept.unwrap_or_default().into_iter().filter(|(_, version)| version.cause != Cause::Deleted);
+            there.extend(replaced.map(|(_, version)| key(&version.content.root)));
+        }
+        for (root, content) in &self.ledger.borrow().contents {
+            if content.required && !content.ended && !there.contains(root) {
+                failures.push(format!("GONE: nobody deleted {}", content.name));
+            }
+        }
+    }
+
     /// Both sides of each set are equal, but for what a member's state explains.
     async fn check_trees(&self, agent: usize, library: &Library, source: &Tree, failures: &mut Vec<String>) -> Result<(), tonic::Status> {
         let Some(running) = &self.agents[agent].running else { return Ok(()) };
         let local = running.local();
+        let mut sets = Vec::new();
         for (sync, members) in at_agent::members(&local).await? {
             let excluded = at_agent::excluded(&local, &sync.set_id).await?;
-            let explained: Vec<&pb::LocalMember> = members
-                .iter()
-                .chain(&excluded)
-                // One that is pending at rest waits behind another one, which has a reason.
-                .filter(|member| member.state() == pb::MemberState::Pending || member.reason() != pb::Reason::Unspecified)
-                .collect();
+            sets.push((sync, members, excluded));
+        }
+        // One that is pending at rest waits behind another one, which has a reason.
+        let is_explained =
+            |member: &&pb::LocalMember| member.state() == pb::MemberState::Pending || member.reason() != pb::Reason::Unspecified;
+        // What moved from one set to another may be in the other already here, and not yet there.
+        let nodes: BTreeSet<&str> =
+            sets.iter().flat_map(|(_, members, _)| members).filter(is_explained).map(|member| member.node_id.as_str()).collect();
+        for (sync, members, excluded) in &sets {
+            let places = members.iter().chain(excluded).filter(is_explained).map(|member| relative(&member.path)).collect();
+            let explained = Explained { places, nodes: &nodes };
             for member in members.iter().filter(|member| member.direct) {
                 let flat = sync.options.as_ref().is_some_and(|options| options.no_subfolders);
                 compare(agent, library, source, member, &explained, flat, failures);
             }
         }
         Ok(())
+    }
+}
+
+/// What a member's state says why not.
+struct Explained<'a> {
+    /// Places at the source, with what is in them.
+    places: Vec<&'a str>,
+    nodes: &'a BTreeSet<&'a str>,
+}
+
+impl Explained<'_> {
+    fn has(&self, place: &str, node: Option<&String>) -> bool {
+        self.places.iter().any(|top| inner(place, top).is_some()) || node.is_some_and(|node| self.nodes.contains(node.as_str()))
     }
 }
 
@@ -184,17 +232,14 @@ fn compare(
     library: &Library,
     source: &Tree,
     member: &pb::LocalMember,
-    explained: &[&pb::LocalMember],
+    explained: &Explained<'_>,
     flat: bool,
     failures: &mut Vec<String>,
 ) {
     let top = relative(&member.path);
-    let here = beneath(source.iter().map(|(path, root)| (path.as_str(), *root)), top);
+    let here = beneath(source.iter().map(|(path, seen)| (path.as_str(), seen.clone())), top);
     let at = library.live.iter().find(|live| live.id.to_string() == member.node_id);
-    let there = at.map_or_else(Tree::new, |at| {
-        let content = |live: &super::library::Live| live.node.content.as_ref().map(|content| key(&content.root));
-        beneath(library.live.iter().map(|live| (live.path.as_str(), content(live))), &at.path)
-    });
+    let there = at.map_or_else(Tree::new, |at| beneath(library.live.iter().map(|live| (live.path.as_str(), in_cloud(live))), &at.path));
     let ids: BTreeMap<String, String> = at.map_or_else(BTreeMap::new, |at| {
         let under = |path: &str| inner(path, &at.path).map(str::to_owned);
         library.live.iter().filter_map(|live| Some((under(&live.path)?, live.id.to_string()))).collect()
@@ -211,26 +256,23 @@ fn compare(
             continue;
         }
         // Of folders only what is in them counts where subfolders are left out.
-        if flat && (here.get(path) == Some(&None) || there.get(path) == Some(&None)) {
+        let is_folder = |tree: &Tree| tree.get(path).is_some_and(|seen| seen.content.is_none());
+        if flat && (is_folder(&here) || is_folder(&there)) {
             continue;
         }
         let full = if path.is_empty() { top.to_owned() } else { format!("{top}/{path}") };
-        let why = explained.iter().find(|member| {
-            let at = relative(&member.path);
-            full == at || full.starts_with(&format!("{at}/")) || ids.get(path).is_some_and(|id| *id == member.node_id)
-        });
-        if why.is_none() {
+        if !explained.has(&full, ids.get(path)) {
             let side = |tree: &Tree| match tree.get(path) {
                 None => "nothing".to_owned(),
-                Some(None) => "a folder".to_owned(),
-                Some(Some(root)) => format!("a document {:02x}{:02x}", root[0], root[1]),
+                Some(Seen { content: None, properties }) => format!("a folder {properties:?}"),
+                Some(Seen { content: Some(root), properties }) => format!("a document {:02x}{:02x} {properties:?}", root[0], root[1]),
             };
             failures.push(format!("DIFFERENT: agent {agent}: {full}: {} here, {} in the cloud, and no reason", side(&here), side(&there)));
         }
     }
 }
 
-fn is_foreign(live: &super::library::Live, set: &str) -> bool {
+fn is_foreign(live: &Live, set: &str) -> bool {
     match live.node.marker {
         Some(Marker::DirectMember { set: other, .. }) => other.to_string() != set,
         Some(Marker::Released { .. }) => true,
@@ -244,6 +286,10 @@ fn inner<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
     if rest.is_empty() { Some("") } else { rest.strip_prefix('/') }
 }
 
-fn beneath<'a>(items: impl Iterator<Item = (&'a str, Option<Root>)>, folder: &str) -> Tree {
-    items.filter_map(|(path, root)| Some((inner(path, folder)?.to_owned(), root))).collect()
+fn beneath<'a>(items: impl Iterator<Item = (&'a str, Seen)>, folder: &str) -> Tree {
+    items.filter_map(|(path, seen)| Some((inner(path, folder)?.to_owned(), seen))).collect()
+}
+
+fn in_cloud(live: &Live) -> Seen {
+    Seen { content: live.node.content.as_ref().map(|content| key(&content.root)), properties: properties::in_cloud(&live.node.properties) }
 }

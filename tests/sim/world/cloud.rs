@@ -16,7 +16,7 @@ use tonic::{Request, Status};
 use super::coordinator::NETWORK;
 use super::ledger::{Ledger, Root, Side, key, root};
 use super::library::{Library, Live};
-use super::{Trace, names};
+use super::{Trace, names, properties};
 
 /// Somebody who uses the cloud.
 #[derive(Debug, Clone)]
@@ -56,6 +56,8 @@ pub(super) enum Plan {
         path: String,
         etag: String,
         content: Option<Root>,
+        /// What is in the folder, if it is one.
+        contents: Vec<Root>,
     },
     Restore {
         node: String,
@@ -66,9 +68,9 @@ pub(super) enum Plan {
         version: u32,
         contents: Vec<Root>,
     },
-    Title {
+    Describe {
         path: String,
-        title: Option<String>,
+        property: pb::PropertyEntry,
     },
     RequestSync {
         set: String,
@@ -85,6 +87,12 @@ fn named(path: &str) -> Option<pb::NodeName> {
 
 fn content(live: &Live) -> Option<Root> {
     live.node.content.as_ref().map(|content| key(&content.root))
+}
+
+/// What is at a path, and in the folder there.
+fn beneath<'a>(library: &'a Library, path: &str) -> impl Iterator<Item = &'a Live> + use<'a> {
+    let (path, beneath) = (path.to_owned(), format!("{path}/"));
+    library.live.iter().filter(move |live| live.path == path || live.path.starts_with(&beneath))
 }
 
 /// The direct members of all sets: set and node.
@@ -141,7 +149,8 @@ impl InCloud {
             71..81 => {
                 let live = item(chance)?;
                 self.touch(library, &live.path);
-                Plan::Remove { path: live.path.clone(), etag: live.node.revisions.newest().to_string(), content: content(live) }
+                let contents = beneath(library, &live.path).filter_map(content).collect();
+                Plan::Remove { path: live.path.clone(), etag: live.node.revisions.newest().to_string(), content: content(live), contents }
             }
             81..87 => {
                 let node = *library.trashed.choose(chance)?;
@@ -164,15 +173,13 @@ impl InCloud {
             }
             98.. => {
                 let (set, node) = direct(library).choose(chance)?.clone();
+                self.ledger.borrow_mut().unsynced();
                 Plan::Unsync { set, node }
             }
             _ => {
                 let live = item(chance)?;
                 self.touch(library, &live.path);
-                Plan::Title {
-                    path: live.path.clone(),
-                    title: chance.random_ratio(4, 5).then(|| format!("Cloud {}", chance.random_range(0..9))),
-                }
+                Plan::Describe { path: live.path.clone(), property: properties::some_property(chance) }
             }
         };
         Some(plan)
@@ -184,8 +191,7 @@ impl InCloud {
 
     /// Somebody does something to what is at a path, or to a folder of it.
     fn touch(&self, library: &Library, path: &str) {
-        let beneath = format!("{path}/");
-        for live in library.live.iter().filter(|live| live.path == path || live.path.starts_with(&beneath)) {
+        for live in beneath(library, path) {
             if let Some(root) = content(live) {
                 self.ledger.borrow_mut().change(&root, |content| {
                     content.touched.insert(Side::Cloud);
@@ -254,7 +260,9 @@ impl InCloud {
                 let request = pb::CopyNodeRequest { node: named(&from), parent: named(&to), name, ..Default::default() };
                 library.copy_node(self.with(request)).await?;
             }
-            Plan::Remove { path, etag, content } => {
+            Plan::Remove { path, etag, content, contents } => {
+                // Also when the answer is lost.
+                contents.iter().for_each(|root| self.ledger.borrow_mut().change(root, |content| content.ended = true));
                 library.delete_node(self.with(pb::DeleteNodeRequest { node: named(&path), etag })).await?;
                 if let Some(root) = content {
                     self.ledger.borrow_mut().change(&root, |content| {
@@ -271,10 +279,8 @@ impl InCloud {
                 self.bring_back(&contents);
                 library.restore_version(self.with(pb::RestoreVersionRequest { node: named(&path), version })).await?;
             }
-            Plan::Title { path, title } => {
-                let value = title.map(|title| pb::PropertyValue { kind: Some(pb::property_value::Kind::Text(title)) });
-                let properties = vec![pb::PropertyEntry { property: "cm:author".to_owned(), value, revision: 0 }];
-                let request = pb::UpdatePropertiesRequest { node: named(&path), properties, ..Default::default() };
+            Plan::Describe { path, property } => {
+                let request = pb::UpdatePropertiesRequest { node: named(&path), properties: vec![property], ..Default::default() };
                 library.update_properties(self.with(request)).await?;
             }
             Plan::RequestSync { set } => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skybridge::agent::state::{Applying, Dirty, InFlight, Members, Retries};
+use skybridge::agent::state::{Applying, Dirty, InFlight, LocalSets, Members, Retries};
 use skybridge::coordinator::{journal, sets};
 use skybridge::model::{Hash, Sequence};
 use skybridge::store::{ReadExt as _, StoreError};
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::agent::{LIBRARY, by_person, service};
 use super::at_agent;
 use super::ledger::root;
-use super::run::Sim;
+use super::run::{AgentHost, Sim};
 
 /// How long it may take: longer than the longest wait between two tries.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_secs(30);
 const QUIET: Duration = Duration::from_secs(60);
 /// What heartbeats and the transport's own pings may take in that time, for each agent.
 const QUIET_BYTES_MAX: u64 = 4_000;
+/// What it may take besides for each member that is tried again by time: its content, if that is short enough to ride along.
+const RETRY_BYTES_MAX: u64 = 20_000;
 /// What asking for reports of changes, and whether the libraries are there, may take in that time.
 const QUIET_CALLS_MAX: u64 = 2_000;
 
@@ -109,6 +111,12 @@ impl Sim {
                 for (key, ()) in read.scan::<Retries>(&(), None, usize::MAX)? {
                     self.trace.tell(|| format!("{}: retry {key:?}", host.site));
                 }
+                for (set, local) in read.scan::<LocalSets>(&(), None, usize::MAX)? {
+                    self.trace.tell(|| format!("{}: set {set}: {local:?}", host.site));
+                }
+                for (key, ()) in read.scan::<Dirty>(&(), None, usize::MAX)? {
+                    self.trace.tell(|| format!("{}: dirty {key:?}", host.site));
+                }
                 for (op, applied) in read.scan::<Applying>(&(), None, usize::MAX)? {
                     self.trace.tell(|| format!("{}: applying {op}: {applied:?}", host.site));
                 }
@@ -142,6 +150,7 @@ impl Sim {
         // Reports of states and acknowledgements are on their way.
         sleep(Duration::from_secs(5)).await;
         let before = self.net.bytes_sent();
+        let tried_again: u64 = self.agents.iter().map(tried_again).sum();
         let calls: Vec<u64> = self.agents.iter().map(|host| host.machine.calls()).collect();
         sleep(QUIET).await;
         let mut failures = Vec::new();
@@ -153,10 +162,17 @@ impl Sim {
         }
         for (way, after) in self.net.bytes_sent() {
             let sent = after - before.get(&way).copied().unwrap_or_default();
-            if sent > QUIET_BYTES_MAX {
+            if sent > QUIET_BYTES_MAX + tried_again * RETRY_BYTES_MAX {
                 failures.push(format!("BUSY: {sent} bytes were sent from {:?} to {:?} although nobody did anything", way.0, way.1));
             }
         }
         failures
     }
+}
+
+/// How many members are about to be tried again.
+fn tried_again(host: &AgentHost) -> u64 {
+    let Some(running) = &host.running else { return 0 };
+    let tried = running.local().context.store.read(|read| Ok::<_, StoreError>(read.scan::<Retries>(&(), None, usize::MAX)?.len()));
+    tried.unwrap_or_default() as u64
 }

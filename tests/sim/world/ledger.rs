@@ -26,6 +26,8 @@ pub(super) struct Content {
     pub(super) required: bool,
     /// The sides where a person deleted it.
     pub(super) deleted: BTreeSet<Side>,
+    /// A person deleted it or put something in its place, or may have.
+    pub(super) ended: bool,
     /// The sides where a person did something to it, or to a folder above it.
     pub(super) touched: BTreeSet<Side>,
     /// How often it may be there more than once.
@@ -73,7 +75,16 @@ impl Ledger {
             state ^= state << 17;
             bytes.extend_from_slice(&state.to_be_bytes());
         }
-        let content = Content { name, by, required: false, deleted: BTreeSet::new(), touched: BTreeSet::new(), copies: 0, restored: false };
+        let content = Content {
+            name,
+            by,
+            required: false,
+            deleted: BTreeSet::new(),
+            ended: false,
+            touched: BTreeSet::new(),
+            copies: 0,
+            restored: false,
+        };
         self.contents.insert(root(&bytes), content);
         bytes
     }
@@ -94,6 +105,7 @@ impl Ledger {
     pub(super) fn gone_at_source(&mut self, agent: usize, root: &Root, deleted: bool) {
         self.fresh.entry(agent).or_default().remove(root);
         self.change(root, |content| {
+            content.ended = true;
             if content.by == Side::Source(agent) {
                 content.required = false;
             }
@@ -116,6 +128,15 @@ impl Ledger {
         }
     }
 
+    /// Somebody ended a sync: the copy that stays in the cloud has nothing to do any more with what is at the source, which another set may
+    /// take.
+    pub(super) fn unsynced(&mut self) {
+        for content in self.contents.values_mut() {
+            content.copies += 1;
+            content.restored = true;
+        }
+    }
+
     /// The power went at a source: what was not durable may be gone, and what was overwritten or deleted may be back.
     pub(super) fn lost_power_at_source(&mut self, agent: usize) {
         for root in self.fresh.remove(&agent).unwrap_or_default() {
@@ -125,6 +146,7 @@ impl Ledger {
             if content.deleted.contains(&Side::Source(agent)) {
                 content.restored = true;
             }
+            content.ended = true;
             content.copies += 1;
         }
     }

@@ -1,6 +1,6 @@
 //! What is in the cloud, read from the coordinator's records: for people who pick something, and for the checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use skybridge::coordinator::Context;
 use skybridge::coordinator::library::{Node, Parent, Version};
@@ -8,6 +8,10 @@ use skybridge::model::{ContentRef, Kind, NetworkId, NodeId};
 use skybridge::store::{ReadExt as _, StoreError};
 
 use super::coordinator::NETWORK;
+use super::ledger::{Root, key};
+
+/// No library is as deep as this: a circle is left, and found by its absence.
+const DEPTH_MAX: usize = 100;
 
 /// A node that is not in the trash.
 #[derive(Debug, Clone)]
@@ -26,6 +30,8 @@ pub(super) struct Library {
     pub(super) trashed: Vec<NodeId>,
     /// All contents that any document has or had, wherever it is.
     pub(super) versions: Vec<(NodeId, ContentRef)>,
+    /// Those of them in whose place the same document has another one by now, or which a person deleted with something above them.
+    pub(super) ended: BTreeSet<Root>,
 }
 
 impl Library {
@@ -43,6 +49,10 @@ impl Library {
                     library.live.push(Live { id: *id, path, node: node.clone() });
                 }
             }
+            let newest = |id: &NodeId| nodes.get(id).map(|node| node.version);
+            let superseded = |id: &NodeId, number: u32| newest(id).is_some_and(|newest| number < newest);
+            let ended = versions.iter().filter(|((_, id, number), _)| superseded(id, *number) || is_deleted_by_person(&nodes, *id));
+            library.ended = ended.map(|(_, version)| key(&version.content.root)).collect();
             library.versions = versions.into_iter().map(|((_, id, _), version)| (id, version.content)).collect();
             Ok(library)
         })
@@ -53,11 +63,23 @@ impl Library {
     }
 }
 
+fn is_deleted_by_person(nodes: &BTreeMap<NodeId, Node>, id: NodeId) -> bool {
+    let mut at = id;
+    for _ in 0..DEPTH_MAX {
+        let Some(node) = nodes.get(&at) else { return false };
+        match (&node.trashed, node.parent) {
+            (Some(trashed), _) => return !trashed.by_sync,
+            (None, Parent::Folder(folder)) => at = folder,
+            (None, Parent::Site(_)) => return false,
+        }
+    }
+    false
+}
+
 fn path(nodes: &BTreeMap<NodeId, Node>, sites: &BTreeMap<NodeId, String>, id: NodeId) -> Option<String> {
     let mut names = Vec::new();
     let mut at = id;
-    // No library is as deep as this: a circle is left, and found by its absence.
-    for _ in 0..100 {
+    for _ in 0..DEPTH_MAX {
         let node = nodes.get(&at).filter(|node| node.trashed.is_none())?;
         match node.parent {
             Parent::Folder(folder) => {

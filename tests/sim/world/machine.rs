@@ -1,5 +1,7 @@
 //! A machine with its disk and its clock, and what goes wrong in it.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +22,14 @@ pub(crate) struct Faults {
     pub(crate) crash_in: Option<(u64, bool)>,
     /// Effects fail like this, so many in a thousand.
     pub(crate) errors: Option<(Errno, u32)>,
+}
+
+/// Something that people do while a program is at work: before which of its next calls.
+type Meanwhile = (u64, Box<dyn FnOnce()>);
+
+thread_local! {
+    /// What people are about to do at each machine. Of the run, which has this thread for itself.
+    static MEANWHILE: RefCell<BTreeMap<Host, Vec<Meanwhile>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// A machine; clones are the same.
@@ -61,8 +71,33 @@ impl Machine {
         process
     }
 
+    /// Lets somebody do something before one of the next calls of a program: between its look at something and what it does then.
+    pub(crate) fn meanwhile(&self, calls: u64, act: impl FnOnce() + 'static) {
+        MEANWHILE.with_borrow_mut(|acts| acts.entry(self.host).or_default().push((calls, Box::new(act))));
+    }
+
+    /// Does what was to be done before a call that never came.
+    pub(crate) fn catch_up(&self) {
+        let acts = MEANWHILE.with_borrow_mut(|acts| acts.remove(&self.host)).unwrap_or_default();
+        acts.into_iter().for_each(|(_, act)| act());
+    }
+
+    fn do_meanwhile(&self) {
+        let due = MEANWHILE.with_borrow_mut(|acts| {
+            let acts = acts.get_mut(&self.host)?;
+            acts.iter_mut().for_each(|(calls, _)| *calls = calls.saturating_sub(1));
+            let due = acts.iter().position(|(calls, _)| *calls == 0)?;
+            Some(acts.swap_remove(due).1)
+        });
+        if let Some(act) = due {
+            self.trace.count("source: in the middle of what the agent does");
+            act();
+        }
+    }
+
     fn decide(&self, call: &Call<'_>) -> Verdict {
         self.disk.set_now(self.clock.stamp());
+        self.do_meanwhile();
         self.calls.fetch_add(1, Ordering::Relaxed);
         let Some(effect) = call.effect else { return Verdict::Proceed };
         self.trace.note(&[format!("{:?} {:?} {effect}", self.host, call.kind).as_bytes(), call.name]);

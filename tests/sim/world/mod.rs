@@ -17,6 +17,7 @@ mod library;
 mod log;
 mod machine;
 mod names;
+mod properties;
 mod run;
 mod source;
 mod trace;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -39,6 +40,9 @@ const ACTS_MIN: u64 = 200;
 /// How long a person waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a run may take, in the time of the real world: many times what the slowest takes.
+const PATIENCE_FOR_A_RUN: Duration = Duration::from_secs(300);
+
 /// What came out of a run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -53,7 +57,20 @@ pub(crate) struct Outcome {
 
 /// Runs a seed; `told` keeps what a person reads to find a cause. In a thread of its own: libraries keep state in threads.
 pub(crate) fn run(seed: Seed, told: bool) -> Outcome {
-    std::thread::spawn(move || run_here(seed, told)).join().expect("a run ends")
+    let (done, outcome) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || done.send(run_here(seed, told)));
+    match outcome.recv_timeout(PATIENCE_FOR_A_RUN) {
+        Ok(outcome) => outcome,
+        Err(RecvTimeoutError::Timeout) => {
+            // Its thread goes on until the process ends: there is no way to stop it.
+            let failures = vec!["ENDLESS: time does not go on".to_owned()];
+            Outcome { seed, failures, hash: String::new(), counts: BTreeMap::new(), told: Vec::new() }
+        }
+        Err(RecvTimeoutError::Disconnected) => {
+            let panic = thread.join().map(drop).expect_err("it sends nothing only when it panics");
+            std::panic::resume_unwind(panic)
+        }
+    }
 }
 
 fn run_here(seed: Seed, told: bool) -> Outcome {
@@ -354,8 +371,14 @@ impl Sim {
         let agent = chance.random_range(0..self.agents.len());
         match chance.random_range(0..100) {
             0..50 => {
-                let host = &self.agents[agent];
-                AtSource::new(agent, &host.machine, &self.trace, &mut self.ledger.borrow_mut()).act(&mut chance);
+                let (machine, trace, ledger) = (self.agents[agent].machine.clone(), self.trace.clone(), Rc::clone(&self.ledger));
+                let calls = chance.random_ratio(1, 3).then(|| chance.random_range(1..80));
+                let at = machine.clone();
+                let mut act = move || AtSource::new(agent, &machine, &trace, &mut ledger.borrow_mut()).act(&mut chance);
+                match calls {
+                    Some(calls) => at.meanwhile(calls, act),
+                    None => act(),
+                }
             }
             50..92 => {
                 let Some(library) = self.library() else { return };
@@ -499,7 +522,10 @@ impl Sim {
         for host in self.hosts() {
             *self.machine(host).faults() = (Faults::default(), StdRng::seed_from_u64(0));
         }
-        self.agents.iter().for_each(|host| host.machine.disk.hold_events(false));
+        self.agents.iter().for_each(|host| {
+            host.machine.disk.hold_events(false);
+            host.machine.catch_up();
+        });
         self.queue.retain(|_, event| matches!(event, Event::Start { .. }));
         let limit = Instant::now() + Duration::from_secs(120);
         loop {

@@ -10,7 +10,7 @@ use skybridge::sys::FileKind;
 use super::agent::LIBRARY;
 use super::ledger::{Ledger, Side, root};
 use super::machine::Machine;
-use super::{Trace, names};
+use super::{Trace, names, properties};
 use crate::disk::{Caller, Person};
 
 /// Somebody at the machine of an agent.
@@ -22,9 +22,6 @@ pub(super) struct AtSource<'a> {
     trace: &'a Trace,
     ledger: &'a mut Ledger,
 }
-
-/// The user attributes that are properties.
-const TITLE: &[u8] = b"user.dublincore.creator";
 
 impl<'a> AtSource<'a> {
     pub(super) fn new(agent: usize, machine: &'a Machine, trace: &'a Trace, ledger: &'a mut Ledger) -> Self {
@@ -92,7 +89,7 @@ impl<'a> AtSource<'a> {
             84..88 => self.remove_folder(chance),
             88..92 => self.copy(chance),
             92..95 => self.swap(chance),
-            _ => self.title(chance),
+            _ => self.describe(chance),
         }
     }
 
@@ -219,12 +216,12 @@ impl<'a> AtSource<'a> {
         self.trace.count("source: swap");
     }
 
-    fn title(&mut self, chance: &mut StdRng) {
-        let Some(path) = self.some_document(chance) else { return };
+    fn describe(&mut self, chance: &mut StdRng) {
+        let Some(path) = self.some_item(chance) else { return };
         self.touch(&path);
-        let title = format!("Title {}", chance.random_range(0..10));
-        let done = self.person.set_attribute(&path, TITLE, chance.random_ratio(4, 5).then_some(title.as_bytes()));
-        self.tell(format!("titles {}: {done:?}", path.display()));
+        let (name, value) = properties::some_attribute(chance);
+        let done = self.person.set_attribute(&path, name.as_bytes(), value.as_deref().map(str::as_bytes));
+        self.tell(format!("sets {name} of {} to {value:?}: {done:?}", path.display()));
         self.trace.count("source: set property");
     }
 
