@@ -1,5 +1,6 @@
 //! The tracker over a scripted repository.
 
+mod edge;
 mod fake;
 mod moves;
 mod properties;
