@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_cannot_play_tricks_on_a_terminal() {
+    fn edge_n06_names_cannot_play_tricks_on_a_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
         assert_eq!(printable("\u{202e}gpj.exe"), "\\u{202e}gpj.exe");
         assert_eq!(printable("Größe 図"), "Größe 図");

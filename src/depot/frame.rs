@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_index_did_not_promise_is_not_handed_out() {
+    fn edge_z09_what_the_index_did_not_promise_is_not_handed_out() {
         let blob = chunk(&[b'a'; 2000]);
         let frame = framed(&blob, false);
         assert!(decode(SCOPE, BlobKind::Chunk, blob.hash(), frame.clone()).is_some());

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s_d10_stops_a_plan_of_more_than_half_and_at_least_25() {
+    fn s_d10_edge_x15_stops_a_plan_of_more_than_half_and_at_least_25() {
         let limits = Limits::default();
         assert_eq!(Window::default().judge(&limits, 24, 24, 0), Verdict::Release);
         assert_eq!(Window::default().judge(&limits, 25, 40, 0), Verdict::Engage { recent: 0, members: 40 });

@@ -188,7 +188,7 @@ const GOLDEN_RESPONSES: [&str; 8] = [
 ];
 
 #[test]
-fn junk_is_refused_with_the_path_of_the_field() {
+fn edge_w15_junk_is_refused_with_the_path_of_the_field() {
     let good = pb::Operation::from(pushes().remove(0));
     let request = |operation| pb::SynchronizeRequest {
         kind: Some(pb::synchronize_request::Kind::Push(pb::PushBatch {
@@ -261,7 +261,7 @@ fn a_refused_id_survives_the_wire() {
 }
 
 #[test]
-fn what_a_newer_peer_says_has_a_defined_meaning() {
+fn edge_w14_what_a_newer_peer_says_has_a_defined_meaning() {
     assert_eq!(common::reason(0), None);
     assert_eq!(common::reason(4711), Some(Reason::Internal));
     let refusal = pb::Refusal { kind: 99, detail: "new".into(), ..Default::default() };
@@ -396,7 +396,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn edge_w15_no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(message) = pb::SynchronizeRequest::decode(&*bytes) {
             drop(AgentMessage::try_from(message));
         }

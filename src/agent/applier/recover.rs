@@ -157,4 +157,48 @@ mod tests {
         leftovers(&bench.context, false).await.unwrap();
         assert!(held().is_none());
     }
+    #[tokio::test]
+    async fn edge_k13_what_was_staged_is_discarded_at_the_start_and_not_while_it_may_be_at_work() {
+        let bench = Bench::new(SetShape::Documents).await;
+        let repository = bench.context.repository.clone();
+        let library = repository.sites()[0].library.clone().unwrap();
+        drop(repository.stage_folder(&library, OpId::from_uuid(Uuid::from_u128(3))).unwrap());
+        leftovers(&bench.context, false).await.unwrap();
+        assert_eq!(repository.leftovers().unwrap().len(), 1);
+        assert!(repository.list(&library).unwrap().is_empty(), "nor is it ever seen as somebody's");
+        recover(&bench.context).await.unwrap();
+        assert_eq!(repository.leftovers().unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn edge_k02_what_a_crash_left_between_a_change_of_the_source_and_its_record_is_kept_and_looked_at() {
+        let bench = Bench::new(SetShape::Documents).await;
+        let (set, node) = (SetId::from_uuid(Uuid::from_u128(1)), NodeId::from_uuid(Uuid::from_u128(2)));
+        let op = OpId::from_uuid(Uuid::from_u128(3));
+        let repository = bench.context.repository.clone();
+        let at = bench.document(node, "doc", "old").await;
+        // The document was taken out of its place; what came of that was not written down.
+        let begun = bench.context.store.transact(move |tx| {
+            tx.put::<Applying>(&op, &(set, node))?;
+            members::update(tx, set, node, |row| {
+                row.map(|mut row| {
+                    (row.operation, row.member.activity) = (Some(op), Activity::Applying);
+                    row
+                })
+            })
+        });
+        begun.await.unwrap();
+        let stamp = repository.look(&at.folder, &at.name).unwrap().unwrap().stamp;
+        repository.remove_document(&at, &stamp, op).unwrap();
+        for _ in 0..2 {
+            recover(&bench.context).await.unwrap();
+            let kept = bench.context.store.read(|read| versions::of_member(read, set, node)).unwrap();
+            assert_eq!(kept.iter().map(|(number, kept)| (*number, kept.content.size_bytes)).collect::<Vec<_>>(), [(1, 3)], "once");
+            let row = bench.context.store.read(|read| members::load(read, set, node)).unwrap().unwrap();
+            assert_eq!((row.operation, row.member.activity), (None, Activity::Idle));
+            let local = bench.context.store.read(|read| members::load_set(read, set)).unwrap().unwrap();
+            assert!(!local.source_complete, "nothing is planned before the source was looked through");
+            assert_eq!(repository.leftovers().unwrap(), []);
+        }
+    }
 }

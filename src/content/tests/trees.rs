@@ -90,6 +90,23 @@ fn pages_hold_between_the_least_and_the_most_entries() {
 }
 
 #[test]
+fn edge_z05_a_manifest_of_more_than_100_gib_is_read_at_any_place() {
+    const CHUNK: u32 = 256 << 10;
+    let (mut blobs, mut pages) = (Blobs::default(), Vec::new());
+    let mut builder = ManifestBuilder::new(ChunkerParameters::DEFAULT);
+    // All zeros: every chunk has the maximum length and is the same.
+    let count = (101_u64 << 30) / u64::from(CHUNK);
+    (0..count).for_each(|_| builder.push(Hash::from_bytes([0xff; 32]), CHUNK, &mut pages));
+    let content = builder.finish(&mut pages);
+    pages.into_iter().for_each(|page| blobs.put(page));
+    assert_eq!(content.size_bytes, 101 << 30);
+    for offset in [0, (4_u64 << 30) - 1, 4 << 30, (101 << 30) - 1] {
+        let found = blobs.walk(Walk::range(&content, offset..offset + 1).expect("a possible reference"));
+        assert_eq!(found.iter().map(|chunk| chunk.offset).collect::<Vec<_>>(), [offset / u64::from(CHUNK) * u64::from(CHUNK)]);
+    }
+}
+
+#[test]
 fn a_range_loads_only_what_it_needs() {
     let mut blobs = Blobs::default();
     let content = listed(&mut blobs, hashes(10, 200_000));

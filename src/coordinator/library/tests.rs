@@ -60,7 +60,7 @@ fn roles_decide_what_people_may_change_and_delete() {
 }
 
 #[test]
-fn names_in_a_folder_differ_after_folding() {
+fn edge_n12_names_in_a_folder_differ_after_folding() {
     let world = World::new();
     world.admin().mkdir("site", "Größe").unwrap();
     let fault = world.admin().mkdir("site", "GRÖSSE").unwrap_err();
@@ -90,7 +90,7 @@ fn the_document_library_stays_as_and_where_it_is() {
 }
 
 #[test]
-fn an_etag_that_has_moved_on_is_stale() {
+fn edge_c07_an_etag_that_has_moved_on_is_stale() {
     let world = World::new();
     let seen = world.admin().write("site", "a", "1").unwrap();
     let target = WriteTarget::Node(path("site/a"));

@@ -113,7 +113,7 @@ fn push(batch: u64, operations: Vec<PushedOperation>) -> AgentMessage {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hello_comes_first_and_soon() {
+async fn edge_w14_hello_comes_first_and_soon_and_in_a_version_that_is_spoken() {
     let fixture = Fixture::new().await;
     let mut silent = Agent::connect(&fixture).await;
     assert_eq!(silent.next().await.unwrap_err().code(), Code::Unavailable);
@@ -130,7 +130,7 @@ async fn hello_comes_first_and_soon() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_is_repeated_in_a_later_session_has_no_second_effect() {
+async fn edge_k03_w08_a_batch_that_is_repeated_in_a_later_session_has_no_second_effect() {
     let fixture = Fixture::new().await;
     let set = fixture.set().await;
     let operations = creates(&fixture, set);
@@ -146,7 +146,7 @@ async fn a_batch_that_is_repeated_in_a_later_session_has_no_second_effect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn batches_are_numbered_without_gaps() {
+async fn edge_w08_batches_are_numbered_without_gaps() {
     let fixture = Fixture::new().await;
     let (mut agent, _) = Agent::greet(&fixture, Vec::new()).await;
     agent.send(push(2, Vec::new())).await;
@@ -192,7 +192,7 @@ async fn changes_come_without_asking_and_wait_for_acknowledgements() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cursor_of_another_life_of_the_journal_needs_a_resync() {
+async fn edge_k08_a_cursor_of_another_life_of_the_journal_needs_a_resync() {
     let fixture = Fixture::new().await;
     let set = fixture.set().await;
     let cursor = Some(Cursor { epoch: Epoch::new(1), sequence: Sequence::new(1) });
@@ -201,7 +201,7 @@ async fn a_cursor_of_another_life_of_the_journal_needs_a_resync() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_session_displaces_the_earlier_one() {
+async fn edge_w17_a_later_session_displaces_the_earlier_one() {
     let fixture = Fixture::new().await;
     let set = fixture.set().await;
     let (mut earlier, _) = Agent::greet(&fixture, Vec::new()).await;
@@ -213,7 +213,7 @@ async fn a_later_session_displaces_the_earlier_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s_i01_a_copy_of_an_agents_state_is_refused_until_a_person_lets_it_in() {
+async fn s_i01_edge_k10_w17_a_copy_of_an_agents_state_is_refused_until_a_person_lets_it_in() {
     let fixture = Fixture::new().await;
     let agent = fixture.agent;
     let begin = |now: u64, earlier: &'static [u64]| {
@@ -252,7 +252,7 @@ async fn s_c11_revoking_an_agent_ends_its_session_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_agent_that_is_silent_or_does_not_read_is_let_go() {
+async fn edge_w01_w02_w04_an_agent_that_is_silent_or_does_not_read_is_let_go() {
     let fixture = Fixture::new().await;
     let (mut agent, welcome) = Agent::greet(&fixture, Vec::new()).await;
     tokio::time::sleep(welcome.heartbeat * 2 + Duration::from_secs(1)).await;
@@ -274,7 +274,7 @@ async fn an_agent_that_is_silent_or_does_not_read_is_let_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stopping_coordinator_answers_says_when_to_come_back_and_goes() {
+async fn edge_w10_a_stopping_coordinator_answers_says_when_to_come_back_and_goes() {
     let fixture = Fixture::new().await;
     let set = fixture.set().await;
     let (mut agent, _) = Agent::greet(&fixture, Vec::new()).await;
@@ -305,7 +305,7 @@ async fn s_c05_a_request_reaches_the_agent_live_and_again_until_it_was_surely_se
 }
 
 #[tokio::test(start_paused = true)]
-async fn s_e02_a_revoked_grant_stops_the_set_with_its_reason_and_heals() {
+async fn s_e02_edge_q02_a_revoked_grant_stops_the_set_with_its_reason_and_heals() {
     let fixture = Fixture::new().await;
     let set = fixture.set().await;
     let token = fixture.sign_in().await;

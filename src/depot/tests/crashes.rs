@@ -4,7 +4,7 @@ use super::*;
 use crate::store::testing::{Faults, faulty};
 
 #[tokio::test]
-async fn edge_k01_power_goes_before_the_flush() {
+async fn edge_k01_k06_power_goes_before_the_flush() {
     let (early, late) = (noise(1, 50_000), noise(2, 50_000));
     let (_, blobs) = cut(&late);
     for torn in [0, 1, 63, 64, 10_000, 50_000] {

@@ -42,7 +42,7 @@ async fn edge_w16_content_is_found_in_its_own_scope_only() {
 }
 
 #[tokio::test]
-async fn what_is_there_already_is_not_appended_again() {
+async fn edge_f03_what_is_there_already_is_not_appended_again() {
     let world = World::new();
     world.stage(&[chunk(b"a"), chunk(b"a")]).await;
     let size = || async { world.depot.packs.list().await.expect("a list").into_iter().map(|(_, bytes)| bytes).sum::<u64>() };

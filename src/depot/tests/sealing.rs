@@ -17,7 +17,7 @@ fn missing(result: Result<(), SealError>) -> Vec<Hash> {
 }
 
 #[tokio::test]
-async fn a_seal_says_what_to_send_until_all_is_there() {
+async fn edge_w09_a_seal_says_what_to_send_until_all_is_there() {
     let world = World::new();
     let (content, blobs) = cut(&noise(1, 1 << 20));
     assert_eq!(missing(seal(&world, by("anna", 100), &content, None).await), [content.root]);

@@ -50,7 +50,7 @@ fn what_was_answered_survives_closing_and_opening() {
 }
 
 #[test]
-fn what_was_answered_survives_a_crash() {
+fn edge_k05_what_was_answered_survives_a_crash() {
     for quick_repair in [false, true] {
         let disk = Disk::default();
         for life in 0..10 {
@@ -113,7 +113,7 @@ fn edge_k01_a_store_whose_making_was_interrupted_is_made_anew() {
 }
 
 #[test]
-fn files_that_are_no_store_are_refused() {
+fn edge_k07_files_that_are_no_store_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     std::fs::write(&path, "a letter to a friend".repeat(1000)).unwrap();
@@ -123,7 +123,7 @@ fn files_that_are_no_store_are_refused() {
 }
 
 #[test]
-fn a_failed_flush_is_an_unknown_outcome_and_the_store_recovers() {
+fn edge_f02_a_failed_flush_is_an_unknown_outcome_and_the_store_recovers() {
     let disk = Disk::default();
     let store = on_disk(&disk);
     put(&store, 1, 1).unwrap();
@@ -220,7 +220,7 @@ fn double_but_stop_after_one(transaction: &mut Transaction<'_>, cursor: Option<&
 }
 
 #[test]
-fn a_store_is_migrated_once_even_when_interrupted_and_older_programs_refuse_it() {
+fn edge_k11_a_store_is_migrated_once_even_when_interrupted_and_older_programs_refuse_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let open = |steps: &'static [Step]| open_file_with(&path, RedbOptions::default(), steps);

@@ -7,7 +7,7 @@ use tonic::Code;
 use crate::support::{World, options, tree};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_d10_the_brake_stops_many_deletes_until_a_person_approves() {
+async fn s_d10_edge_x15_the_brake_stops_many_deletes_until_a_person_approves() {
     let world = World::with(|config| config.brake = Limits { share: 0.5, least: 4, most: 1_000 }).await;
     for number in 0..8 {
         world.source.write(&format!("Plans/sub/{number}.txt"), "x");

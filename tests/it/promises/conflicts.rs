@@ -51,7 +51,7 @@ async fn s_b06_a_kept_version_is_found_although_another_document_has_its_path() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_b07_changes_that_do_not_overlap_are_merged() {
+async fn s_b07_edge_c11_changes_that_do_not_overlap_are_merged() {
     let world = apart(
         async |world| {
             world.ada.set_text("acme/team/Plans/a.txt", "cm:author", Some("Ann")).await.unwrap();

@@ -66,7 +66,7 @@ async fn s_d02_where_nothing_may_be_deleted_in_the_cloud_only_an_unsync_removes_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_d03_s_d04_what_is_deleted_in_the_cloud_stays_here_until_somebody_asks_for_it_there() {
+async fn s_d03_s_d04_edge_x14_what_is_deleted_in_the_cloud_stays_here_until_somebody_asks_for_it_there() {
     let world = World::start().await;
     for path in ["Plans/a.txt", "Plans/sub/b.txt"] {
         world.source.write(path, path);
@@ -179,7 +179,7 @@ async fn s_d06_where_nothing_may_be_deleted_in_the_cloud_its_copy_is_released() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_d09_a_library_that_is_gone_is_unknown_and_deletes_nothing() {
+async fn s_d09_edge_f07_t06_a_library_that_is_gone_is_unknown_and_deletes_nothing() {
     let world = World::start().await;
     world.source.write("Plans/a.txt", "a");
     world.sync(&["Plans"], "acme/team", options()).await;
@@ -360,7 +360,7 @@ async fn s_d08_what_is_restored_has_its_history_and_its_id_and_syncs_again_on_bo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_d09_a_restored_state_of_the_agent_is_refused_until_a_person_lets_it_in_and_deletes_nothing() {
+async fn s_d09_edge_k08_a_restored_state_of_the_agent_is_refused_until_a_person_lets_it_in_and_deletes_nothing() {
     let mut world = World::start().await;
     for path in ["kept.txt", "changed.txt", "gone.txt"] {
         world.source.write(&format!("Plans/{path}"), "one");
@@ -441,7 +441,7 @@ async fn s_d09_a_foreign_or_copied_root_is_unknown_and_an_emptied_folder_is_a_de
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_d09_a_folder_that_the_agent_may_not_read_is_unknown_and_deletes_nothing() {
+async fn s_d09_edge_f04_a_folder_that_the_agent_may_not_read_is_unknown_and_deletes_nothing() {
     let world = World::start().await;
     // Root reads everything, so somebody else has to be the agent.
     let Some((agent, source, _process)) = world.agent_of_somebody().await else { return };

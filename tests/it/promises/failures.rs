@@ -52,7 +52,7 @@ impl Event {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_e02_an_account_that_may_no_longer_stops_its_own_sets_and_heals() {
+async fn s_e02_edge_f13_q02_q03_an_account_that_may_no_longer_stops_its_own_sets_and_heals() {
     let world = World::start().await;
     let bob = world.person(BOB, Role::Collaborator).await;
     world.source.write("Bobs/a.txt", "1");
@@ -78,7 +78,7 @@ async fn s_e02_an_account_that_may_no_longer_stops_its_own_sets_and_heals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_e03_what_is_over_a_limit_fails_alone_and_heals_once_there_is_room() {
+async fn s_e03_edge_q04_what_is_over_a_limit_fails_alone_and_heals_once_there_is_room() {
     let world = World::start().await;
     let limit = async |change: UpdateNetworkRequest| world.ada.update_network(change).await.unwrap();
     limit(UpdateNetworkRequest { quota_bytes: Some(1_000), ..UpdateNetworkRequest::default() }).await;
@@ -99,7 +99,7 @@ async fn s_e03_what_is_over_a_limit_fails_alone_and_heals_once_there_is_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_e04_what_changed_while_the_coordinator_was_away_is_synced_once() {
+async fn s_e04_edge_w10_what_changed_while_the_coordinator_was_away_is_synced_once() {
     let mut world = World::start().await;
     for name in ["a.txt", "b.txt", "c.txt"] {
         world.source.write(&format!("Plans/{name}"), name);
@@ -224,7 +224,7 @@ async fn s_e01_reasons_of_the_cloud_are_reported_on_both_sides() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_e01_what_the_agent_may_not_write_is_reported_and_nothing_is_applied() {
+async fn s_e01_edge_f05_m23_what_the_agent_may_not_write_is_reported_and_nothing_is_applied() {
     let world = World::start().await;
     let Some((agent, source, _process)) = world.agent_of_somebody().await else { return };
     for path in ["Plans/a.txt", "Plans/fixed/b.txt", "Plans/c.txt"] {
@@ -327,7 +327,7 @@ fn certify_until(world: &World, end: time::OffsetDateTime) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_e02_s_c11_an_agents_key_renews_itself_while_it_is_used_and_ends_when_it_was_not() {
+async fn s_e02_s_c11_edge_q01_an_agents_key_renews_itself_while_it_is_used_and_ends_when_it_was_not() {
     let mut world = World::start().await;
     world.source.write("Plans/a.txt", "1");
     world.sync(&["Plans"], "acme/team", options()).await;

@@ -47,7 +47,7 @@ async fn s_b13_s_b14_a_rename_or_move_is_one_on_the_other_side() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_b13_a_name_that_is_taken_on_the_other_side_is_waited_for() {
+async fn s_b13_edge_m15_a_name_that_is_taken_on_the_other_side_is_waited_for() {
     let mut world = World::start().await;
     world.source.write("Plans/a.txt", "ours");
     world.sync(&["Plans"], "acme/team", options()).await;
@@ -258,7 +258,7 @@ async fn s_b19_swaps_rotations_and_inversions_give_the_right_tree() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_b14_a_move_within_a_synced_folder_sends_no_content_and_no_delete() {
+async fn s_b14_edge_m01_a_move_within_a_synced_folder_sends_no_content_and_no_delete() {
     let world = World::start().await;
     let large = "0123456789abcdef".repeat(40_000);
     world.source.write("Plans/one/large.bin", &large);

@@ -132,7 +132,7 @@ async fn s_a05_subfolders_are_left_out_if_so_chosen_at_either_side_and_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_a06_a_node_belongs_to_one_set_at_most_on_either_side() {
+async fn s_a06_edge_q06_a_node_belongs_to_one_set_at_most_on_either_side() {
     let world = World::start().await;
     world.source.write("Outer/Plans/a.txt", "a");
     world.source.write("Outer/Plans/deep/b.txt", "b");

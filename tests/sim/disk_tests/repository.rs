@@ -229,7 +229,7 @@ fn a_volume_that_goes_is_unknown_and_comes_back_as_it_was() {
 /// A replacement that is cut off at each of its effects, by a crash of the process or of the machine: the old or the new document is
 /// at its place, or the old one is kept and the place is empty, and once it was acknowledged it is the new one.
 #[test]
-fn a_replacement_is_cut_off_at_each_effect() {
+fn edge_k01_k05_a_replacement_is_cut_off_at_each_effect() {
     let mut cut = 0;
     for options in kinds() {
         for seed in 0..4 {

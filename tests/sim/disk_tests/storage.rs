@@ -30,7 +30,7 @@ fn crash_at(process: &Process, effect: u64) {
 }
 
 #[test]
-fn a_store_keeps_what_it_acknowledged() {
+fn edge_k05_a_store_keeps_what_it_acknowledged() {
     let mut crashes = 0;
     for seed in 0..60_u64 {
         let disk = Disk::new(VolumeOptions::default());
@@ -60,7 +60,7 @@ fn a_store_keeps_what_it_acknowledged() {
 }
 
 #[test]
-fn packs_keep_what_they_acknowledged() {
+fn edge_k05_packs_keep_what_they_acknowledged() {
     let mut crashes = 0;
     for seed in 0..40_u64 {
         let disk = Disk::new(VolumeOptions::default());

@@ -151,6 +151,15 @@ impl Bench {
         self.change(move |tx| members::save(tx, set(), None, Some(&row))).await;
     }
 
+    /// Makes a document in the library, and a member of it that is equal on both sides; returns where it is.
+    pub(in crate::agent) async fn document(&self, node: NodeId, text: &str, bytes: &str) -> At {
+        self.synced(node, state(Kind::Document, None, text), 1).await;
+        std::fs::set_permissions(self.path(text), std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::write(self.path(text), bytes).unwrap();
+        let resolved = self.context.repository.resolve(&self.path(text)).unwrap();
+        At { folder: resolved.folders.last().unwrap().clone(), name: name(text), key: resolved.entry.key }
+    }
+
     async fn edit(&self, node: NodeId, edit: impl Fn(&mut MemberRow) + Send + 'static) {
         self.change(move |tx| {
             members::update(tx, set(), node, |row| {

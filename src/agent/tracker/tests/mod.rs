@@ -1,5 +1,6 @@
 //! The tracker over a scripted repository.
 
+mod edge;
 mod fake;
 mod moves;
 mod properties;
@@ -292,7 +293,7 @@ async fn edge_f10_after_an_overflow_everything_is_looked_at() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s_c07_z08_a_large_folder_is_written_in_batches() {
+async fn s_c07_edge_z08_a_large_folder_is_written_in_batches() {
     let mut bench = Bench::with_folder().await;
     for number in 0..1_200 {
         bench.at().write(&format!("top/{number}"), "x");

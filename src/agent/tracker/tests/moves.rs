@@ -142,7 +142,7 @@ async fn s_b18_a_copy_is_a_node_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_name_of_an_item_is_a_node_of_its_own() {
+async fn edge_m25_a_second_name_of_an_item_is_a_node_of_its_own() {
     let mut bench = Bench::with_folder().await;
     bench.at().folder("top/x");
     bench.at().write("top/a", "a");
@@ -193,7 +193,7 @@ async fn edge_t01_another_kind_at_the_same_name_is_another_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s_b17_a_move_between_sets_keeps_the_node_and_what_is_agreed() {
+async fn s_b17_edge_m19_a_move_between_sets_keeps_the_node_and_what_is_agreed() {
     let mut bench = Bench::with_folder().await;
     bench.at().folder("other");
     bench.make_set(2, "acme", SUBFOLDERS, &["other"]).await;
@@ -293,7 +293,7 @@ async fn s_b15_direct_members_that_swap_places_in_folders_of_another_set_are_fol
 }
 
 #[tokio::test(start_paused = true)]
-async fn s_b16_what_moves_out_leaves_the_set_with_all_that_is_in_it() {
+async fn s_b16_edge_m19_what_moves_out_leaves_the_set_with_all_that_is_in_it() {
     let mut bench = Bench::with_folder().await;
     bench.at().folder("top/x");
     bench.at().write("top/x/a", "a");
@@ -399,7 +399,7 @@ async fn edge_t04_a_document_replaced_by_a_link_is_not_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s_b23_what_somebody_writes_is_read_once_it_is_closed() {
+async fn s_b23_edge_f06_what_somebody_writes_is_read_once_it_is_closed() {
     let mut bench = Bench::with_folder().await;
     bench.at().write("top/a", "a");
     bench.rescan().await;

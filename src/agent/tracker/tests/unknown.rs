@@ -66,7 +66,7 @@ async fn s_d09_edge_f08_a_mount_hides_a_folder_and_deletes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s_d09_a_search_that_fails_decides_nothing() {
+async fn s_d09_edge_f09_a_search_that_fails_decides_nothing() {
     let mut bench = Bench::with_folder().await;
     bench.at().write("top/a", "a");
     bench.rescan().await;

@@ -27,7 +27,7 @@ fn s_e02_giving_back_heals_the_same_operation() {
 }
 
 #[test]
-fn s_e03_smaller_documents_go_on_when_the_quota_is_full() {
+fn s_e03_edge_q04_smaller_documents_go_on_when_the_quota_is_full() {
     let world = World::new();
     world.limit(Limits { quota_bytes: Some(10), ..Limits::default() });
     let (set, top) = world.folder_set("site/A", "Plans", DEFAULTS);

@@ -20,7 +20,7 @@ fn s_b01_direct_and_indirect_members_are_made_where_they_belong() {
 }
 
 #[test]
-fn s_b13_a_name_is_refused_until_it_is_free() {
+fn s_b13_edge_n19_a_name_is_refused_until_it_is_free() {
     let world = World::new();
     let (set, top) = world.folder_set("site/A", "Plans", DEFAULTS);
     let holder = world.create(&set, document_state(Some(top), "Größe", "1"));

@@ -21,19 +21,19 @@ use super::case::Case;
 use super::world::{Act, Deed, Seed, Side};
 use crate::model::{Kind, SetOptions};
 
-const fn dir(folder: u8, name: u8) -> Seed {
+pub(super) const fn dir(folder: u8, name: u8) -> Seed {
     Seed { folder, name, kind: Kind::Folder }
 }
 
-const fn file(folder: u8, name: u8) -> Seed {
+pub(super) const fn file(folder: u8, name: u8) -> Seed {
     Seed { folder, name, kind: Kind::Document }
 }
 
-const fn here(act: Act) -> Deed {
+pub(super) const fn here(act: Act) -> Deed {
     Deed { round: 0, side: Side::Source, act }
 }
 
-const fn there(act: Act) -> Deed {
+pub(super) const fn there(act: Act) -> Deed {
     Deed { round: 0, side: Side::Target, act }
 }
 
@@ -42,7 +42,7 @@ const fn folder(folder: u8, name: u8) -> Act {
 }
 
 /// Runs it in every kind of set, in several orders. Nothing may be left to say, if `agrees`.
-fn check(seeds: &[Seed], deeds: &[Deed], agrees: impl Fn(SetOptions) -> bool) {
+pub(super) fn check(seeds: &[Seed], deeds: &[Deed], agrees: impl Fn(SetOptions) -> bool) {
     for options in super::options() {
         for order in 0..8 {
             let is_slow = options.delete_on_cloud && order % 2 == 1;

@@ -1,13 +1,15 @@
 //! Tests of the planner.
 //!
 //! `table` holds the rows of the decision tables by name; `complete` shows that no combination lacks a row. `properties` runs the planner in a
-//! small `world` in which people do whatever they like on both sides; `found` keeps, as small as they could be made, the cases that broke it.
+//! small `world` in which people do whatever they like on both sides; `found` keeps, as small as they could be made, the cases that broke it;
+//! `edge` does the same with cases that sync systems are known to fail at.
 //!
 //! A case is made from one number, so the number is all it takes to see it again. Here a few hundred are tried. The package in `tests/planner`
 //! compiles planner and tests once more, optimised, and tries as many as it is told to.
 
 mod case;
 mod complete;
+mod edge;
 mod facts;
 mod fate;
 mod found;

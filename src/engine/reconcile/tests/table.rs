@@ -26,14 +26,14 @@ fn updated(step: Step) -> (Option<crate::model::ContentRef>, Option<crate::model
 }
 
 #[test]
-fn s_b06_both_changed_the_content_and_the_target_wins_with_the_source_kept_as_a_conflict() {
+fn s_b06_edge_c02_both_changed_the_content_and_the_target_wins_with_the_source_kept_as_a_conflict() {
     let was = document(None, "a", 1);
     let both = member(id(1), Some(&was), here(&document(None, "a", 2)), there(id(1), &document(None, "a", 3)));
     assert_eq!(updated(step(&[both])), (Some(content(3)), None, true));
 }
 
 #[test]
-fn s_b07_a_new_title_here_and_new_content_there_are_both_taken() {
+fn s_b07_edge_c11_a_new_title_here_and_new_content_there_are_both_taken() {
     let was = document(None, "a", 1);
     let titled = NodeState { properties: author("me"), ..was.clone() };
     let edited = document(None, "a", 2);
@@ -49,7 +49,7 @@ fn s_b07_a_new_title_here_and_new_content_there_are_both_taken() {
 }
 
 #[test]
-fn s_b08_the_same_change_on_both_sides_is_recorded_and_moves_nothing() {
+fn s_b08_edge_c01_the_same_change_on_both_sides_is_recorded_and_moves_nothing() {
     let (was, now) = (document(None, "a", 1), document(None, "b", 2));
     assert_eq!(step(&[member(id(1), Some(&was), here(&now), there(id(1), &now))]), Step::Record(now));
 }

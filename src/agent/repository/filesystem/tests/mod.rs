@@ -1,5 +1,6 @@
 //! What a real file system shows.
 
+mod edge;
 mod looking;
 mod placing;
 mod properties;
