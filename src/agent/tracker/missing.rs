@@ -16,9 +16,10 @@ use crate::agent::forget::unprotect_at;
 use crate::agent::repository::{
     At, EntryName, Item, RepoKey, RepoPlace, Repository, RepositoryError, SiteName, Unhealthy, UnsupportedKind,
 };
+use crate::agent::state::Keys;
 use crate::agent::state::members::{load, load_set};
-use crate::model::{Kind, Reason, SetShape};
-use crate::store::StoreError;
+use crate::model::{Kind, NodeId, Reason, SetId, SetShape};
+use crate::store::{StoreError, WriteExt as _};
 
 /// The attempt that a look after an undecided search counts as: searching is costly, so not too soon.
 const UNDECIDED_ATTEMPT: u32 = 3;
@@ -45,6 +46,8 @@ enum Trace {
 /// What to do about a missing member.
 enum Decision {
     Remove,
+    /// The item is this other member's.
+    Yield((SetId, NodeId)),
     /// It lies here now, where its set does not reach.
     Leave(At),
     Blame(Reason, String),
@@ -73,13 +76,14 @@ impl Looker {
         }
         let asked = known.clone();
         let at_place = self.blocking("look", move |repository| asked.iter().map(|known| at(repository, known)).collect::<Vec<_>>()).await?;
-        let mut searched = Vec::new();
+        let (mut searched, mut twins) = (Vec::new(), Vec::new());
         for (known, found) in known.into_iter().zip(at_place) {
             match found {
                 Ok(None) => searched.push((known, Occupant::None)),
-                Ok(Some((_, key))) if key == known.key && self.is_reached(&known)? => {
-                    outcome.looks.push(Wanted::name(known.folder, known.name));
-                }
+                Ok(Some((_, key))) if key == known.key && self.is_reached(&known)? => match self.twin(&known)? {
+                    Some(twin) => twins.push((known, Decision::Yield(twin))),
+                    None => outcome.looks.push(Wanted::name(known.folder, known.name)),
+                },
                 Ok(Some((item, key))) => {
                     let occupant = self.occupant(&known, item, &key)?;
                     searched.push((known, occupant));
@@ -88,7 +92,18 @@ impl Looker {
             }
         }
         self.search(searched, &mut outcome).await?;
+        self.write(twins, &mut outcome).await?;
         Ok(outcome)
+    }
+
+    /// Another member that has this very item at this very place, and is the one that looks find there: one of them was made for what
+    /// somebody had put there before it was known whose it is.
+    fn twin(&self, known: &Known) -> Result<Option<(SetId, NodeId)>, Failure> {
+        let holder = self.context.store.read(|read| match Known::by_key(read, &known.folder)? {
+            Some(folder) => scene::holder_at(read, &folder, &known.name, &known.key),
+            None => Ok(None),
+        })?;
+        Ok(holder.map(|holder| (holder.set, holder.node)).filter(|twin| *twin != (known.set, known.node)))
     }
 
     /// Whether a look at the member's place is about this member: its folder, if that is synced, is still in the set.
@@ -213,6 +228,13 @@ impl Looker {
                             trouble(tx, known.set, known.node, known.revision, Some(&(*reason, detail.clone())))
                         }
                         Decision::Depart => depart(tx, known.set, known.node, known.revision),
+                        Decision::Yield(twin) => {
+                            let verdict = remove(tx, known.set, known.node, known.revision)?;
+                            if verdict == Verdict::Done {
+                                tx.put::<Keys>(&(known.key.as_bytes().to_vec(),), twin)?;
+                            }
+                            Ok(verdict)
+                        }
                         Decision::Remove | Decision::Leave(_) | Decision::Follow(_) => remove(tx, known.set, known.node, known.revision),
                     })
                     .collect::<Result<Vec<_>, _>>()

@@ -116,10 +116,12 @@ impl Merge {
             },
             None => None,
         };
+        // A new content is a new item at the source: put in place and moved in one step, it would be nobody's until that was written down.
+        let content = content.filter(|_| place.is_none());
         if content.is_none() && place.is_none() && self.apply.is_empty() {
             return Ok(wait);
         }
-        let conflict = self.content == Verdict::Conflict;
+        let conflict = content.is_some() && self.content == Verdict::Conflict;
         Ok(Some(Step::Apply(Apply::Update { content, place, properties: self.apply.clone(), conflict })))
     }
 

@@ -184,11 +184,16 @@ class Check:
     def versions_at_source(self):
         """Puts back each version that only the agent has, and expects its bytes; returns what is wrong, and how many there were."""
         failures, count = [], 0
-        for content in self.ledger.contents.values():
-            if isinstance(content.kept, tuple):
-                path, version = content.kept
-                count += 1
-                restored = self.system.json("restore", path, "--version", version)["path"]
-                if self.ledger.of(Path(restored).read_bytes()) is not content:
-                    failures.append(f"WRONG: version {version} of {path} is not {content.name}")
+        for content in [content for content in self.ledger.contents.values() if isinstance(content.kept, tuple)]:
+            # Its document may have moved since it was found.
+            content.kept, here = None, dict.fromkeys(tree_of(self.system.folder), b"")
+            self.look_at_source([content], here)
+            if content.kept is None:
+                failures.append(f"LOST: {content.name} was among the agent's versions")
+                continue
+            path, version = content.kept
+            count += 1
+            restored = self.system.json("restore", path, "--version", version)["path"]
+            if self.ledger.of(Path(restored).read_bytes()) is not content:
+                failures.append(f"WRONG: version {version} of {path} is not {content.name}")
         return failures, count

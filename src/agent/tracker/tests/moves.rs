@@ -1,10 +1,15 @@
 //! Who is who after moves, saves and copies.
 
+use std::time::Duration;
+
+use uuid::Uuid;
+
 use super::{Bench, SUBFOLDERS, name, set};
 use crate::agent::repository::EntryName;
+use crate::agent::state::MemberRow;
 use crate::agent::state::members::update;
 use crate::engine::{Activity, Source};
-use crate::model::{Kind, Property, Reason, SetShape, Value};
+use crate::model::{Kind, NodeId, Property, Reason, SetShape, Value};
 
 #[tokio::test(start_paused = true)]
 async fn s_b13_a_rename_keeps_the_node() {
@@ -414,4 +419,23 @@ async fn s_b23_edge_f06_what_somebody_writes_is_read_once_it_is_closed() {
     bench.at().busy.clear();
     bench.touch(&["top/b"]).await;
     assert_eq!(bench.known("top/b").content.unwrap().size_bytes, 7);
+}
+
+/// Found by killing processes: new content that was put in place and moved in one step was seen before it was written down whose it is.
+#[tokio::test(start_paused = true)]
+async fn edge_m04_an_item_at_one_place_is_one_member() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a.txt", "a");
+    bench.touch(&["top/a.txt"]).await;
+    let node = bench.node("top/a.txt");
+    let row = bench.row(1, node).unwrap();
+    let mut twin = MemberRow::new(NodeId::from_uuid(Uuid::max()), row.pairing);
+    (twin.member.source, twin.source) = (row.member.source, row.source);
+    let other = twin.member.node;
+    bench.context.store.transact(move |tx| update(tx, set(1), other, |_| Some(twin.clone()))).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), bench.rescan()).await.unwrap();
+    assert!(bench.is_absent(other));
+    bench.at().rename("top/a.txt", "top/b.txt");
+    bench.rescan().await;
+    assert_eq!(bench.node("top/b.txt"), node, "it is still known by its key");
 }

@@ -188,13 +188,15 @@ fn expected([content, parent, named, property]: [Change; 4], source: &NodeState,
         let has = |change: Change| change.direction(locked) == Some(direction);
         let properties = vec![(Property::Author, taken.properties.get(Property::Author).cloned())];
         // Half a move that is taken from the target is done at the source first; what is pushed then is the other half.
-        let place = Some(place.clone()).filter(|place| *place != given.place);
+        let place = Some(place.clone()).filter(|place| *place != given.place && (has(parent) || has(named)));
+        // At the source content comes once its place is settled.
+        let waits = direction == Direction::Apply && place.is_some();
         let all = Taken {
             direction,
-            content: taken.content.filter(|_| has(content)),
-            place: place.filter(|_| has(parent) || has(named)),
+            content: taken.content.filter(|_| has(content) && !waits),
+            place,
             properties: if has(property) { properties } else { Vec::new() },
-            conflict: direction == Direction::Apply && (content == Change::Both || (locked && content == Change::Here)),
+            conflict: direction == Direction::Apply && !waits && (content == Change::Both || (locked && content == Change::Here)),
         };
         if all.content.is_some() || all.place.is_some() || !all.properties.is_empty() {
             return Some(all);
