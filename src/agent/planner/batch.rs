@@ -63,7 +63,7 @@ fn inherit_absence(tx: &mut Transaction<'_>, set: SetId, node: NodeId) -> Result
 pub(super) struct Run<'a> {
     pub(super) set: SetId,
     pub(super) world: &'a dyn World,
-    batch: Batch,
+    pub(super) batch: Batch,
     /// Members whose next step deletes something.
     pub(super) deletes: Vec<NodeId>,
     /// Something was planned that the brake held.
@@ -202,10 +202,7 @@ fn begin(row: &mut MemberRow, op: OpId, now_millis: u64) {
 fn hold_row(tx: &Transaction<'_>, set: SetId, row: &mut MemberRow, hold: Hold) -> Result<(), StoreError> {
     match (hold.reason, &hold.waits) {
         (Some(reason), _) => status::fail(row, reason, hold.detail),
-        (None, Waits::Node(other)) => {
-            let other = members::load(tx, set, *other)?;
-            row.status.now = status::behind(other.as_ref());
-        }
+        (None, Waits::Node(other)) => row.status.now = status::behind(tx, set, *other)?,
         (None, _) => row.status.now = MemberStatus { state: MemberState::Pending, reason: None, detail: hold.detail },
     }
     row.waits = Some(hold.waits);

@@ -10,7 +10,7 @@ use crate::agent::state::{Braked, Dirty, LocalSet, MemberRow, StoredTrees, membe
 use crate::engine::brake::{Limits, Verdict, Window};
 use crate::engine::reconcile::{Apply, Hold, Step, Waits, reconcile};
 use crate::model::{NodeId, Push, Reason, SetId};
-use crate::store::{ReadExt as _, StoreError, Transaction};
+use crate::store::{Read, ReadExt as _, StoreError, Transaction};
 
 /// A delete that may start if the brake lets it.
 struct Delete {
@@ -18,6 +18,17 @@ struct Delete {
     step: Step,
     /// How many members it takes along, with itself.
     count: u64,
+}
+
+/// Whether deletes wait to be judged. Those that the brake stopped wait for a person.
+pub(super) fn is_due(read: &(impl Read + ?Sized), set: &LocalSet) -> Result<bool, StoreError> {
+    for at_target in [true, false] {
+        let is_braked = set.braked.is_some_and(|braked| braked.at_target == at_target);
+        if !is_braked && members::is_waited_for(read, set.definition.id, &Waits::Brake { at_target })? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Run<'_> {
@@ -45,7 +56,7 @@ impl Run<'_> {
     }
 
     /// Asks the brake about all deletes of a side that wait.
-    fn judge(&self, tx: &mut Transaction<'_>, limits: &Limits, at_target: bool, deletes: &[Delete]) -> Result<(), StoreError> {
+    fn judge(&mut self, tx: &mut Transaction<'_>, limits: &Limits, at_target: bool, deletes: &[Delete]) -> Result<(), StoreError> {
         let Some(set) = members::load_set(tx, self.set)? else { return Ok(()) };
         let is_braked = set.braked.is_some_and(|braked| braked.at_target == at_target);
         if deletes.is_empty() && is_braked && !self.brake_concerned {
@@ -74,7 +85,12 @@ impl Run<'_> {
                 Verdict::Release => {}
             }
         })?;
-        if verdict == Verdict::Release { members::wake(tx, self.set, &waits) } else { Ok(()) }
+        if verdict == Verdict::Release {
+            members::wake(tx, self.set, &waits)?;
+        }
+        // Whatever it says, they are planned again.
+        self.batch.planned += others.len();
+        Ok(())
     }
 
     /// Starts the deletes that may pass; the others wait.

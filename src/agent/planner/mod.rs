@@ -142,8 +142,8 @@ async fn plan_all(context: &Context, outlets: &Outlets) -> Result<usize, StoreEr
     // Mostly nothing is dirty, and a transaction would keep others waiting.
     let dirty = context.store.read(|read| {
         let mut dirty = Vec::new();
-        for (set, _) in read.scan::<LocalSets>(&(), None, usize::MAX)? {
-            if !read.scan::<Dirty>(&(set,), None, 1)?.is_empty() {
+        for (set, local) in read.scan::<LocalSets>(&(), None, usize::MAX)? {
+            if !read.scan::<Dirty>(&(set,), None, 1)?.is_empty() || braking::is_due(read, &local)? {
                 dirty.push(set);
             }
         }

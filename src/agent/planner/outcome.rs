@@ -267,7 +267,7 @@ fn explain(tx: &Transaction<'_>, row: &mut MemberRow, operation: &Operation, ref
             let folder = new_folder(operation);
             row.waits = Some(folder.map_or(Waits::Itself, Waits::Node));
             if let Some(folder) = folder {
-                row.status.now = status::behind(members::load(tx, operation.set, folder)?.as_ref());
+                row.status.now = status::behind(tx, operation.set, folder)?;
             }
         }
         Refusal::Stale | Refusal::NotEmpty | Refusal::IdInUse | Refusal::ContentMissing => row.waits = Some(Waits::Itself),

@@ -1,12 +1,16 @@
 //! What people see of a member.
 
-use crate::agent::state::MemberRow;
-use crate::model::{MemberState, MemberStatus, Reason};
+use crate::agent::state::{MemberRow, members};
+use crate::engine::reconcile::Waits;
+use crate::model::{MemberState, MemberStatus, NodeId, Reason, SetId};
+use crate::store::{Read, StoreError};
 
 /// The first wait before trying again, in milliseconds.
 const RETRY_FIRST_MILLIS: u64 = 250;
 /// The longest.
 const RETRY_LAST_MILLIS: u64 = 60_000;
+/// How many that wait for one another are looked at for a reason.
+const QUEUE_MAX: usize = 64;
 
 /// Both sides are equal.
 pub(crate) fn settle(row: &mut MemberRow, now_millis: u64) {
@@ -33,20 +37,26 @@ pub(crate) fn fail(row: &mut MemberRow, reason: Reason, detail: impl Into<String
     row.status.now = MemberStatus { state: reason.state(), reason: Some(reason), detail: detail.into() };
 }
 
-/// What is told of a member whose turn comes after another one: why that one is not in step, if it stands still.
-pub(super) fn behind(other: Option<&MemberRow>) -> MemberStatus {
+/// What is told of a member whose turn comes after another one: why that one is not in step, or whichever that waits for in its turn, if it
+/// stands still. Looked up anew each time: those who wait for one another in a circle would hand an old reason round.
+pub(super) fn behind(read: &(impl Read + ?Sized), set: SetId, other: NodeId) -> Result<MemberStatus, StoreError> {
     let pending = MemberStatus { state: MemberState::Pending, reason: None, detail: String::new() };
-    let Some(other) = other.filter(|other| other.status.now.state != MemberState::Synced) else { return pending };
-    let Some(reason) = other.status.now.reason else { return pending };
-    if other.status.now.state == MemberState::Pending {
-        // The one that it waits for waits itself, for whoever is named there.
-        return other.status.now.clone();
+    let mut at = other;
+    for _ in 0..QUEUE_MAX {
+        let Some(row) = members::load(read, set, at)? else { break };
+        let now = &row.status.now;
+        match (now.state, now.reason, &row.waits) {
+            (MemberState::Pending, _, Some(Waits::Node(next))) => at = *next,
+            (MemberState::Synced, ..) | (_, None, _) => break,
+            (_, Some(reason), _) => {
+                let member = &row.member;
+                let (here, there) = (member.source_node().map(|node| &node.state), member.target_node().map(|node| &node.state));
+                let name = here.or(there).or(member.base.as_ref()).map_or_else(String::new, |state| format!(" {:?}", state.place.name));
+                return Ok(MemberStatus { reason: Some(reason), detail: format!("It waits for{name}. {}", now.detail), ..pending });
+            }
+        }
     }
-    let member = &other.member;
-    let state =
-        member.source_node().map(|source| &source.state).or(member.target_node().map(|target| &target.state)).or(member.base.as_ref());
-    let name = state.map_or_else(String::new, |state| format!(" {:?}", state.place.name));
-    MemberStatus { reason: Some(reason), detail: format!("It waits for{name}. {}", other.status.now.detail), ..pending }
+    Ok(pending)
 }
 
 /// It is tried again after a delay that grows with its failures, whatever else wakes it before.

@@ -161,6 +161,14 @@ pub fn wake(tx: &mut Transaction<'_>, set: SetId, waits: &Waits) -> Result<(), S
     waiting(tx, set, waits)?.into_iter().try_for_each(|node| mark_dirty(tx, set, node))
 }
 
+/// Whether somebody waits for this.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn is_waited_for(read: &(impl Read + ?Sized), set: SetId, waits: &Waits) -> Result<bool, StoreError> {
+    Ok(!read.scan::<Waiting>(&(set, wait_key(waits)), None, 1)?.is_empty())
+}
+
 /// Lists who waits for this.
 ///
 /// # Errors
