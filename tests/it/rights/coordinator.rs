@@ -61,12 +61,15 @@ fn is_in_scope(scope: TokenScope, call: &str) -> bool {
 /// Which answers are right; `None` for a call that the caller may make.
 fn expected(who: Who, row: &Row) -> Option<&'static [Code]> {
     const UNKNOWN: &[Code] = &[Code::Unauthenticated];
+    // Who guesses often is made to wait.
+    const WRONG: &[Code] = &[Code::Unauthenticated, Code::ResourceExhausted];
     const DENIED: &[Code] = &[Code::PermissionDenied];
     const FOREIGN: &[Code] = &[Code::PermissionDenied, Code::NotFound];
-    const SILENT: &[Code] = &[Code::Ok, Code::PermissionDenied, Code::NotFound, Code::Unauthenticated, Code::InvalidArgument];
+    const SILENT: &[Code] =
+        &[Code::Ok, Code::PermissionDenied, Code::NotFound, Code::Unauthenticated, Code::InvalidArgument, Code::ResourceExhausted];
     let is_agents_too = ["SyncSetService/GetSyncSet", "SyncSetService/Unsync"].contains(&row.call);
     Some(match (who, row.whom) {
-        (_, For::Anybody) => UNKNOWN,
+        (_, For::Anybody) => WRONG,
         (Who::OwnAgent, For::Agent) => return None,
         (Who::OwnAgent, _) if is_agents_too => return None,
         (Who::AnotherAgent, For::Agent) => SILENT,
@@ -86,8 +89,7 @@ fn expected(who: Who, row: &Row) -> Option<&'static [Code]> {
 async fn everything(world: &World, all: &[&Things]) -> Vec<Vec<Bytes>> {
     let mut seen = Vec::new();
     for things in all {
-        let parts = [("", things.folder.as_str()), ("site", things.folder.rsplit_once('/').expect("a site").0)];
-        for (_, path) in parts {
+        for path in [things.folder.as_str(), things.folder.rsplit_once('/').expect("a site").0] {
             let parent = Some(pb::NodeName { kind: Some(pb::node_name::Kind::Path(path.to_owned())) });
             seen.push(("LibraryService/ListNodes", pb::ListNodesRequest { parent, ..Default::default() }.encode_to_vec()));
         }

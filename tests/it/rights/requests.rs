@@ -1,7 +1,7 @@
 //! A request of each call of the coordinator, about things of somebody else's.
 
 use prost::Message;
-use skybridge::wire::pb::{self, agent_message, node_name, write_document_header, write_document_request};
+use skybridge::wire::pb::{self, node_name, synchronize_request, write_document_header, write_document_request};
 
 use crate::support::{ADA, NETWORK};
 
@@ -63,6 +63,11 @@ fn at(path: &str) -> Option<pb::NodeName> {
     Some(pb::NodeName { kind: Some(node_name::Kind::Path(path.to_owned())) })
 }
 
+fn certificate_request() -> String {
+    let (_, request) = skybridge::net::authority::new_agent_key().unwrap();
+    request
+}
+
 fn text(text: &str) -> String {
     text.to_owned()
 }
@@ -121,7 +126,7 @@ fn agents(things: &Things) -> Vec<Row> {
             ADMINISTERS,
             pb::CreateEnrolmentRequest { network: network.clone(), name: text("rogue"), address: text("https://localhost:1") },
         ),
-        row("AgentService/Enrol", Anybody, pb::EnrolRequest { secret: text("wrong"), certificate_request_pem: text("") }),
+        row("AgentService/Enrol", Anybody, pb::EnrolRequest { secret: text("wrong"), certificate_request_pem: certificate_request() }),
         row("AgentService/RenewCertificate", Agent, pb::RenewCertificateRequest { certificate_request_pem: text("none") }),
         row("AgentService/ListAgents", ADMINISTERS, pb::ListAgentsRequest { network: network.clone() }),
         row("AgentService/RevokeAgent", ADMINISTERS, pb::RevokeAgentRequest { network: network.clone(), agent: agent.clone() }),
@@ -158,7 +163,7 @@ fn contents(things: &Things) -> Vec<Row> {
         ),
         row("ContentService/ReadContent", Agent, pb::ReadContentRequest { set_id: set_id.clone(), node_id, content, ranges: Vec::new() }),
         row("ContentService/ReadSmallContents", Agent, pb::ReadSmallContentsRequest { set_id: set_id.clone(), items }),
-        row("SyncService/Synchronize", Agent, pb::AgentMessage { kind: Some(agent_message::Kind::Hello(hello)) }),
+        row("SyncService/Synchronize", Agent, pb::SynchronizeRequest { kind: Some(synchronize_request::Kind::Hello(hello)) }),
         row("SyncService/ListMembers", Agent, pb::ListMembersRequest { set_id, ..Default::default() }),
     ]
 }
