@@ -171,7 +171,7 @@ fn contents(things: &Things) -> Vec<Row> {
 fn library(things: &Things, node: Option<pb::NodeName>) -> Vec<Row> {
     let (network, site, name) = (text(NETWORK), things.site.clone(), text("taken"));
     let (folder, own) = (at(&things.folder), at(&things.own));
-    let properties = vec![pb::PropertyEntry { property: text("cm:author"), value: Some(pb::PropertyValue { kind: None }), revision: 0 }];
+    let properties = vec![pb::PropertyEntry { property: text("cm:author"), value: None, revision: 0 }];
     let header = |target| {
         let header = pb::WriteDocumentHeader { target: Some(target), name: name.clone(), ..Default::default() };
         pb::WriteDocumentRequest { kind: Some(write_document_request::Kind::Header(header)) }
@@ -208,7 +208,7 @@ fn library(things: &Things, node: Option<pb::NodeName>) -> Vec<Row> {
         row("LibraryService/MoveNode", CHANGES, moved(&node, &folder)),
         // What would take it where the caller may read it.
         row("LibraryService/MoveNode", CHANGES, moved(&node, &own)),
-        row("LibraryService/MoveNode", CHANGES, moved(&own, &folder)),
+        row("LibraryService/MoveNode", CREATES, moved(&own, &folder)),
         row("LibraryService/CopyNode", CREATES, copied(&node, &folder)),
         row("LibraryService/CopyNode", CREATES, copied(&node, &own)),
         row("LibraryService/CopyNode", CREATES, copied(&own, &folder)),
