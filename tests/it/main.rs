@@ -6,6 +6,7 @@ mod command_line;
 mod misuse;
 mod promises;
 mod quickstart;
+mod rights;
 mod support;
 mod telemetry;
 mod tidy;

@@ -37,6 +37,8 @@ impl Member {
 #[derive(Debug, Clone)]
 pub(crate) struct Local {
     client: LocalServiceClient<Channel>,
+    /// For calls by their names.
+    pub(crate) channel: Channel,
     source: Source,
 }
 
@@ -60,7 +62,7 @@ impl Local {
             async move { stream.map(TokioIo::new) }
         });
         let channel = Endpoint::from_static("http://agent.invalid").connect_with_connector(connector).await.expect("it is reached");
-        Some(Self { client: LocalServiceClient::new(channel), source: source.clone() })
+        Some(Self::over(channel, source))
     }
 
     /// Connects; fails while the agent does not listen yet.
@@ -71,7 +73,11 @@ impl Local {
             async move { UnixStream::connect(socket).await.map(TokioIo::new) }
         });
         let channel = Endpoint::from_static("http://agent.invalid").connect_with_connector(connector).await?;
-        Ok(Self { client: LocalServiceClient::new(channel), source: source.clone() })
+        Ok(Self::over(channel, source))
+    }
+
+    fn over(channel: Channel, source: &Source) -> Self {
+        Self { client: LocalServiceClient::new(channel.clone()), channel, source: source.clone() }
     }
 
     fn absolute(&self, relative: &str) -> String {

@@ -4,6 +4,7 @@ mod cloud;
 mod local;
 mod people;
 mod process;
+pub(crate) mod raw;
 mod source;
 mod tree;
 mod world;

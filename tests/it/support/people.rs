@@ -306,6 +306,18 @@ impl Person {
         Ok(())
     }
 
+    /// Makes an account of a program.
+    pub(crate) async fn create_program(&self, email: &str) -> Answer<()> {
+        let request = pb::CreateAccountRequest {
+            network: NETWORK.to_owned(),
+            email: email.to_owned(),
+            service: true,
+            ..pb::CreateAccountRequest::default()
+        };
+        AccountServiceClient::new(self.channel.clone()).create_account(self.with(request)).await?;
+        Ok(())
+    }
+
     /// Makes a token of one's own; returns it with its id.
     pub(crate) async fn create_token(&self, scope: pb::TokenScope) -> Answer<(String, String)> {
         let request = pb::CreateTokenRequest { label: "test".to_owned(), scope: scope.into(), ..pb::CreateTokenRequest::default() };

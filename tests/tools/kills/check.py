@@ -65,6 +65,7 @@ class Check:
         paths = {member["path"].removeprefix(f"{self.system.folder}/") for member in troubled}
         troubled_ids = {member["node_id"] for member in troubled}
         paths |= {node["path"].removeprefix(f"{TARGET}/") for node in nodes if node["node_id"] in troubled_ids}
+        self.explained = paths
         for path in sorted(here.keys() | there.keys()):
             if here.get(path, False) != there.get(path, False) and not lies_in(path, paths):
                 self.failures.append(f"DIFFERENT: {path}: {self.shown(here, path)} here, {self.shown(there, path)} in the cloud")
@@ -96,12 +97,15 @@ class Check:
     def check_gone(self, live):
         """What a person replaced or deleted on one side, and nobody touched on the other, is on neither."""
         touched = {"source": self.cloud.touched, "cloud": self.source.touched}
-        for content in live:
+        for content, places in live.items():
             if content.gone_at is None or (content.gone_at == "cloud" and not self.deletes_source):
+                continue
+            # It goes once what it waits for is settled.
+            if any(lies_in(path, self.explained) for path in [*places["source"], *places["cloud"]]):
                 continue
             was = [content.seen_at] if content.seen_at else [str(path.relative_to(self.system.folder)) for path in content.paths]
             if was and not any(lies_in(path, touched[content.gone_at]) for path in was):
-                self.failures.append(f"BACK: {content.name} was replaced or deleted on the side {content.gone_at}: {live[content]}")
+                self.failures.append(f"BACK: {content.name} was replaced or deleted on the side {content.gone_at}: {places}")
 
     def search(self, live, nodes, here):
         """Looks for what is required and is nowhere current: in histories, in the trash, among the versions kept at the source."""

@@ -12,7 +12,7 @@ PASSWORD = "correct horse battery"
 SITE = "acme/team"
 TARGET = f"{SITE}/Documents"
 DEADLINE_SECONDS = 60
-COMMAND_SECONDS = 120
+COMMAND_SECONDS = 60
 # Deletes are part of the load: the brake would stop it.
 AGENT_CONFIG = """
 data = "{data}"
@@ -144,8 +144,11 @@ class System:
                 raise Failed(f"the {role} ended by itself with {process.returncode}:\n{self.log(role)}")
         if self.lag() != 0:
             return False
-        if self.run("status", "--wait", "--rescan").returncode != 0 or self.lag() != 0:
-            return False
+        try:
+            if self.run("status", "--wait", "--rescan").returncode != 0 or self.lag() != 0:
+                return False
+        except subprocess.TimeoutExpired as error:
+            raise Failed(f"the agent does not come to rest\n{self.log('agent')}") from error
         # What failed while a process was away is tried again by itself. Who waits, waits for another one, which has a reason.
         troubled = self.json("sync", "errors")["members"]
         self.waiting = self.json("sync", "members", "Documents", "--state", "pending")["members"]
