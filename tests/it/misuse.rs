@@ -7,7 +7,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::Process;
+use crate::support::{Process, eventually};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -119,6 +119,29 @@ fn what_is_in_use_is_named_and_left_alone() {
     assert!(locked.contains("cloud/state.redb is in use by another process") && locked.contains("another data directory"), "{locked}");
     cloud.coordinator.interrupt();
     assert!(cloud.coordinator.end().success(), "{}", cloud.coordinator.printed());
+}
+
+#[test]
+fn edge_k12_what_killed_programs_left_behind_holds_nobody_up() {
+    let mut cloud = Cloud::start().signed_in();
+    let enrolment = cloud.done(&["admin", "agent", "enroll", "acme", "fileserver"], "");
+    cloud.done(&["agent", "enroll", &enrolment, "--data", "agent"], "");
+    fs::create_dir(cloud.path("library")).expect("made");
+    let site = format!("team={}", cloud.path("library").display());
+    let listen = cloud.address.rsplit_once(':').map(|(_, port)| format!("127.0.0.1:{port}")).expect("a port");
+    for _ in 0..3 {
+        let mut command = Process::command(["agent", "run", "--data", "agent", "--site", &site]);
+        let agent = Process::start(command.current_dir(cloud.home.path()));
+        let status = || cloud.run(&["status", "--data", "agent"], "").status.success().then_some(());
+        eventually(&format!("the agent answers; it printed:\n{}", agent.printed()), status);
+        assert!(cloud.path("agent/agent.sock").exists(), "it leaves its socket behind");
+        // Both are killed without a word.
+        drop(agent);
+        let mut command = Process::command(["coordinator", "--data", "cloud", "--listen", &listen]);
+        drop(std::mem::replace(&mut cloud.coordinator, Process::start(Process::command(["help"]).current_dir(cloud.home.path()))));
+        cloud.coordinator = Process::start(command.current_dir(cloud.home.path()));
+        cloud.coordinator.line_with("listening");
+    }
 }
 
 #[test]

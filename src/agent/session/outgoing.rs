@@ -27,8 +27,6 @@ use crate::wire::{PushBatch, PushedOperation, Welcome};
 
 /// How long to wait before an upload that failed for a passing cause is tried again.
 const UPLOAD_AGAIN: Duration = Duration::from_secs(2);
-/// What an operation takes in a batch besides its content, roughly; properties may add to it, and messages have room for that.
-const OPERATION_BYTES: usize = 512;
 
 /// What was found out about operations that were taken from the queue.
 #[derive(Default)]
@@ -329,14 +327,11 @@ fn prepare(context: &Context, limits: Limits, ops: Vec<(OpId, bool, bool)>) -> R
             prepared.gone += 1;
             continue;
         };
-        let content = content_of(&pushed).filter(|_| !bare);
+        let (content, ready) = (content_of(&pushed).filter(|_| !bare), prepared.ready.len());
         match content.map(|content| (content, open(context, row.as_ref(), &content))) {
             None => prepared.ready.push(PushedOperation { operation: pushed.operation, inline: None }),
             Some((content, Ok(document))) if content.size_bytes <= limits.inline_bytes => match read_small(&*document, &content) {
-                Some(small) => {
-                    bytes += small.len();
-                    prepared.ready.push(PushedOperation { operation: pushed.operation, inline: Some(small) });
-                }
+                Some(small) => prepared.ready.push(PushedOperation { operation: pushed.operation, inline: Some(small) }),
                 None => lost(context, &mut prepared, op, pushed, perhaps_sent),
             },
             Some((content, Ok(document))) => {
@@ -345,7 +340,7 @@ fn prepare(context: &Context, limits: Limits, ops: Vec<(OpId, bool, bool)>) -> R
             }
             Some((_, Err(_))) => lost(context, &mut prepared, op, pushed, perhaps_sent),
         }
-        bytes += OPERATION_BYTES;
+        bytes += prepared.ready[ready..].iter().map(PushedOperation::message_bytes).sum::<usize>();
     }
     Ok(prepared)
 }

@@ -47,7 +47,9 @@ fn edge_n15_n16_a_name_to_stand_aside_with_is_never_too_long_and_is_one_nodes_ow
     let [a, b] = ["a", "b"].map(|text| document(Some(id(9)), &text.repeat(NAME_BYTES_MAX), 1));
     let first = member(id(1), Some(&a), seen_here(&b), seen_there(id(1), &a));
     let second = member(id(2), Some(&b), seen_here(&a), seen_there(id(2), &b));
-    let Step::Push(Push::Update { place: Some((aside, _)), .. }) = step(&[first, second, root.clone()]) else { panic!("nobody steps aside") };
+    let Step::Push(Push::Update { place: Some((aside, _)), .. }) = step(&[first, second, root.clone()]) else {
+        panic!("nobody steps aside")
+    };
     assert!(aside.name.as_str().len() < NAME_BYTES_MAX);
     // A document of a person's that merely looks like that is a document.
     let theirs = document(Some(id(9)), aside.name.as_str(), 1);
