@@ -28,6 +28,10 @@ use crate::wire::{PushBatch, PushedOperation, Welcome};
 /// How long to wait before an upload that failed for a passing cause is tried again.
 const UPLOAD_AGAIN: Duration = Duration::from_secs(2);
 
+/// The most bytes of a batch in a conversation after one that broke off with operations on their way: it may have done so because a larger batch
+/// takes longer than the coordinator waits for a whole message.
+const CAREFUL_BYTES: usize = 128 * 1024;
+
 /// What was found out about operations that were taken from the queue.
 #[derive(Default)]
 struct Prepared {
@@ -127,6 +131,9 @@ impl Outgoing {
         let stored = self.context.store.read(|read| read.scan::<InFlight>(&(), None, usize::MAX))?;
         self.queue = stored.into_iter().map(|(op, _)| op).collect();
         self.perhaps_sent = self.queue.iter().copied().collect();
+        if !self.queue.is_empty() {
+            self.limits.bytes = self.limits.bytes.min(CAREFUL_BYTES);
+        }
         Ok(())
     }
 

@@ -100,7 +100,7 @@ fn edge_w06_pages_of_nodes_with_long_properties_fit_into_messages() {
     const MESSAGE: usize = 3 << 20;
     let world = World::new();
     let (set, top) = world.folder_set("site/A", "Plans", DEFAULTS);
-    let mut state = document_state(Some(top), "", "1");
+    let mut state = document_state(Some(top), "a", "1");
     state.properties.set(Property::Author, Some(Value::Text("x".repeat(32 * 1024)))).unwrap();
     for number in 0..NODES {
         world
