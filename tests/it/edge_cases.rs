@@ -34,7 +34,7 @@ fn tests() -> BTreeSet<String> {
     let named = |line: &str| {
         let (_, rest) = line.trim_start().split_once("fn ")?;
         let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-        (rest[name.len()..].starts_with('(') && (name.starts_with("edge_") || name.contains("_edge_"))).then_some(name)
+        (rest[name.len()..].starts_with('(') && (name.starts_with("edge_") || !ids(&name).is_empty())).then_some(name)
     };
     ["src", "tests"].into_iter().flat_map(rust_files).flat_map(|file| text(&file).lines().filter_map(named).collect::<Vec<_>>()).collect()
 }

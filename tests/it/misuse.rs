@@ -132,13 +132,13 @@ fn edge_k12_what_killed_programs_left_behind_holds_nobody_up() {
     for _ in 0..3 {
         let mut command = Process::command(["agent", "run", "--data", "agent", "--site", &site]);
         let agent = Process::start(command.current_dir(cloud.home.path()));
-        let status = || cloud.run(&["status", "--data", "agent"], "").status.success().then_some(());
+        let status = || cloud.run(&["status", "--agent-socket", "agent/agent.sock"], "").status.success().then_some(());
         eventually(&format!("the agent answers; it printed:\n{}", agent.printed()), status);
-        assert!(cloud.path("agent/agent.sock").exists(), "it leaves its socket behind");
         // Both are killed without a word.
         drop(agent);
+        cloud.coordinator.kill();
+        assert!(cloud.path("agent/agent.sock").exists(), "it leaves its socket behind");
         let mut command = Process::command(["coordinator", "--data", "cloud", "--listen", &listen]);
-        drop(std::mem::replace(&mut cloud.coordinator, Process::start(Process::command(["help"]).current_dir(cloud.home.path()))));
         cloud.coordinator = Process::start(command.current_dir(cloud.home.path()));
         cloud.coordinator.line_with("listening");
     }
