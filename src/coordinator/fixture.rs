@@ -18,7 +18,7 @@ use crate::depot::{Depot, DepotOptions};
 use crate::model::{AgentId, Incarnation, NetworkId, NodeId, SetId};
 use crate::net::authority::Authority;
 use crate::net::server::PeerAgent;
-use crate::net::testing::duplex;
+use crate::net::testing::{duplex, slow};
 use crate::store::Store;
 use crate::sys::RealWorld;
 use crate::task::Tasks;
@@ -84,6 +84,12 @@ impl Fixture {
     pub(super) async fn channel(&self, agent: Option<AgentId>) -> Channel {
         let (_, open) = server::health_and_reflection().await.unwrap();
         duplex(service::routes(&self.context, open), agent.map(PeerAgent), &self.tasks)
+    }
+
+    /// A channel of the agent's of so many bytes a second, which tells of the connections that it makes.
+    pub(super) async fn slow_channel(&self, bytes_per_second: u64) -> (Channel, tokio::sync::mpsc::UnboundedReceiver<()>) {
+        let (_, open) = server::health_and_reflection().await.unwrap();
+        slow(service::routes(&self.context, open), Some(PeerAgent(self.agent)), &self.tasks, bytes_per_second)
     }
 
     pub(super) async fn sign_in(&self) -> String {

@@ -244,6 +244,17 @@ impl Properties {
         self.0.is_empty()
     }
 
+    /// Returns about how many bytes they take in a message.
+    #[must_use]
+    pub fn message_bytes(&self) -> usize {
+        let bytes = |value: &Value| match value {
+            Value::Text(text) => text.len(),
+            Value::Localized(texts) => texts.iter().map(|(locale, text)| locale.len() + text.len() + 8).sum(),
+            Value::Double(_) | Value::Integer(_) | Value::Boolean(_) | Value::Time(_) => 16,
+        };
+        self.0.iter().map(|(property, value)| property.name().len() + 16 + bytes(value)).sum()
+    }
+
     /// Lists the properties whose values differ between the two.
     #[must_use]
     pub fn differing(&self, other: &Self) -> Vec<Property> {

@@ -30,6 +30,9 @@ use crate::config::ProxyAddress;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// What asks whether the other side is alive stands behind the content that the system has taken to send: on a link of 64 kbit/s a buffer of
+/// 128 KiB takes 16 seconds to leave, and there are larger ones.
+const BULK_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(120);
 const CONTROL_STREAM_WINDOW: u32 = 1024 * 1024;
 const CONTROL_CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 const BULK_STREAM_WINDOW: u32 = 8 * 1024 * 1024;
@@ -203,14 +206,14 @@ where
 }
 
 fn tuned(endpoint: Endpoint, purpose: Use) -> Endpoint {
-    let (stream, connection, frame) = match purpose {
-        Use::Control => (CONTROL_STREAM_WINDOW, CONTROL_CONNECTION_WINDOW, None),
-        Use::Bulk => (BULK_STREAM_WINDOW, BULK_CONNECTION_WINDOW, Some(BULK_FRAME_BYTES)),
+    let (stream, connection, frame, keepalive) = match purpose {
+        Use::Control => (CONTROL_STREAM_WINDOW, CONTROL_CONNECTION_WINDOW, None, KEEPALIVE_TIMEOUT),
+        Use::Bulk => (BULK_STREAM_WINDOW, BULK_CONNECTION_WINDOW, Some(BULK_FRAME_BYTES), BULK_KEEPALIVE_TIMEOUT),
     };
     endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_timeout(keepalive)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(stream)
         .initial_connection_window_size(connection)

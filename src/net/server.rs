@@ -36,6 +36,8 @@ const ACCEPTED: usize = 64;
 /// Streams of one connection: an agent has one session and some calls; people and services have calls.
 const STREAMS_MAX: u32 = 1_024;
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Long enough for the answer to come from behind a large buffer of content on a slow link; sessions notice silence by themselves.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(120);
 const HEADERS_BYTES_MAX: u32 = 16 * 1024;
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
@@ -259,7 +261,7 @@ where
         .layer(ServedLayer(world))
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_header_list_size(HEADERS_BYTES_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -1,6 +1,7 @@
 //! Fetching the content of members.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use crate::net::Channel;
 use bytes::{Bytes, BytesMut};
@@ -20,6 +21,10 @@ pub(crate) const SMALL_BYTES_MAX: u64 = 256 * 1024;
 const ITEMS_MAX: usize = 1_000;
 /// Ranges asked for in one call.
 const RANGES_MAX: usize = 4_096;
+/// How often what is left of a content is asked for again in a row without a single chunk coming, and how long to wait before. After that all
+/// of it is fetched again, whenever its turn comes.
+const TRIES: usize = 3;
+const TRY_AGAIN: Duration = Duration::from_secs(2);
 
 /// The answer to one of many small contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,15 +186,35 @@ pub async fn entries(depot: &Depot, content: &ContentRef) -> Result<Vec<ChunkEnt
     Ok(entries)
 }
 
+/// Fetches chunks; when the connection breaks, those that have not come yet are asked for anew.
 async fn fetch_chunks(
     client: &mut ContentServiceClient<Channel>,
-    Wanted { set, node, content, .. }: Wanted<'_>,
+    wanted: Wanted<'_>,
     chunks: &[ChunkEntry],
     receiver: &mpsc::Sender<Part>,
 ) -> Result<(), TransferError> {
-    if chunks.is_empty() {
-        return Ok(());
+    let (mut come, mut in_vain) = (0, 0);
+    while come < chunks.len() {
+        let before = come;
+        let Err(error) = fetch_left(client, wanted, &chunks[before..], &mut come, receiver).await else { return Ok(()) };
+        in_vain = if come > before { 0 } else { in_vain + 1 };
+        if !error.is_passing() || in_vain >= TRIES {
+            return Err(error);
+        }
+        tracing::debug!(%error, come, all = chunks.len(), "the rest of a content is asked for again");
+        tokio::time::sleep(TRY_AGAIN).await;
     }
+    Ok(())
+}
+
+/// Fetches chunks in one call, and counts those that have come.
+async fn fetch_left(
+    client: &mut ContentServiceClient<Channel>,
+    Wanted { set, node, content, .. }: Wanted<'_>,
+    chunks: &[ChunkEntry],
+    come: &mut usize,
+    receiver: &mpsc::Sender<Part>,
+) -> Result<(), TransferError> {
     let request = pb::ReadContentRequest {
         set_id: set.to_string(),
         node_id: node.to_string(),
@@ -206,6 +231,7 @@ async fn fetch_chunks(
             let blob = Blob::verified(BlobKind::Chunk, chunk.hash, bytes);
             let blob = blob.ok_or_else(|| TransferError::Wrong(format!("the bytes of chunk {} have another hash", chunk.hash)))?;
             give(receiver, Part::Fetched(blob)).await?;
+            *come += 1;
         }
     }
     if wanted.peek().is_none() && buffer.is_empty() {

@@ -4,10 +4,12 @@
 //! not have: pages of the manifest that differ from a content that both know, and the chunks that these list.
 
 mod download;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 use crate::depot::{Depot, DepotError, Scope};
-use crate::model::{ContentRef, Fault, Hash};
+use crate::model::{ContentRef, Fault, FaultKind, Hash};
 
 pub use download::{Fetched, Part, Wanted, entries, fetch_large, fetch_small, is_small};
 pub use upload::{Bytewise, UploadError, upload};
@@ -37,6 +39,13 @@ pub enum TransferError {
     /// The receiver of the content is gone.
     #[error("the receiver of the content is gone")]
     Receiver,
+}
+
+impl TransferError {
+    /// Whether the same may work in a moment.
+    const fn is_passing(&self) -> bool {
+        matches!(self, Self::Fault(Fault { kind: FaultKind::Unavailable, reason: None, .. }))
+    }
 }
 
 impl From<tonic::Status> for TransferError {

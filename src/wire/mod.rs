@@ -21,8 +21,8 @@ pub use common::property_changes;
 pub use error::{At, ProtocolError};
 pub use operation::{PushBatch, PushOutcomes, PushedOperation};
 pub use session::{
-    Ack, AgentMessage, ChangeBatch, CoordinatorMessage, Directive, EARLIER_MAX, Hello, INLINE_BYTES_MAX, MemberPage, MemberReport,
-    MemberUpdate, Subscription, VERSION_CURRENT, VERSION_MIN_SUPPORTED, Welcome,
+    Ack, AgentMessage, ChangeBatch, CoordinatorMessage, Directive, EARLIER_MAX, HELLO_SUBSCRIPTIONS_MAX, Hello, INLINE_BYTES_MAX,
+    MemberPage, MemberReport, MemberUpdate, REPORT_TEXT_BYTES_MAX, Subscription, VERSION_CURRENT, VERSION_MIN_SUPPORTED, Welcome,
 };
 pub use set::{set_choices, sync_options};
 pub use status::{DOMAIN, kind_code};

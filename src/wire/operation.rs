@@ -1,6 +1,7 @@
 //! Pushes and their outcomes.
 
 use bytes::Bytes;
+use prost::Message as _;
 
 use crate::model::{ContentRef, NodeState, OpId, Operation, Outcome, Place, Push, Refusal, Sequence};
 
@@ -13,6 +14,14 @@ pub struct PushedOperation {
     pub operation: Operation,
     /// All bytes of the content that it names; how long they are was checked, not their hash.
     pub inline: Option<Bytes>,
+}
+
+impl PushedOperation {
+    /// Returns how many bytes it takes in a message.
+    #[must_use]
+    pub fn message_bytes(&self) -> usize {
+        pb::Operation::from(self.clone()).encoded_len()
+    }
 }
 
 /// Operations to do, in order.

@@ -16,6 +16,12 @@ pub const INLINE_BYTES_MAX: u32 = 16 * 1024;
 /// The most earlier lives of its state that an agent tells of.
 pub const EARLIER_MAX: usize = 256;
 
+/// The most subscriptions in a [`Hello`]; further sets are subscribed to later.
+pub const HELLO_SUBSCRIPTIONS_MAX: usize = 1_000;
+
+/// The longest path, and the longest detail, of a member in a [`MemberReport`].
+pub const REPORT_TEXT_BYTES_MAX: usize = 4_096;
+
 /// What an agent sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentMessage {

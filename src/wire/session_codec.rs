@@ -5,16 +5,14 @@ use std::time::Duration;
 use crate::model::{Incarnation, JournalEntry, MemberStatus, MemberTimes, TargetNode};
 
 use super::session::{
-    Ack, AgentMessage, ChangeBatch, CoordinatorMessage, Directive, EARLIER_MAX, Hello, MemberPage, MemberReport, MemberUpdate,
-    Subscription, Welcome,
+    Ack, AgentMessage, ChangeBatch, CoordinatorMessage, Directive, EARLIER_MAX, HELLO_SUBSCRIPTIONS_MAX, Hello, MemberPage, MemberReport,
+    MemberUpdate, REPORT_TEXT_BYTES_MAX, Subscription, Welcome,
 };
 use super::{At, ProtocolError, common, field, pb};
 
 /// The limits that the protocol documents.
 const SOFTWARE_BYTES_MAX: usize = 100;
-const SUBSCRIPTIONS_MAX: usize = 1_000;
 const REPORT_MEMBERS_MAX: usize = 500;
-const REPORT_TEXT_BYTES_MAX: usize = 4_096;
 const WINDOW_BATCHES_DEFAULT: u32 = 16;
 const WINDOW_BATCHES_MAX: u32 = 64;
 const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
@@ -103,8 +101,8 @@ impl TryFrom<pb::Hello> for Hello {
         if pb.window_batches > WINDOW_BATCHES_MAX {
             return Err(ProtocolError::new("window_batches", format_args!("must be from 0 to {WINDOW_BATCHES_MAX}")));
         }
-        if pb.subscriptions.len() > SUBSCRIPTIONS_MAX {
-            return Err(ProtocolError::new("subscriptions", format_args!("must be at most {SUBSCRIPTIONS_MAX}; send more later")));
+        if pb.subscriptions.len() > HELLO_SUBSCRIPTIONS_MAX {
+            return Err(ProtocolError::new("subscriptions", format_args!("must be at most {HELLO_SUBSCRIPTIONS_MAX}; send more later")));
         }
         if pb.earlier_incarnations.len() > EARLIER_MAX {
             return Err(ProtocolError::new("earlier_incarnations", format_args!("must be at most {EARLIER_MAX}")));

@@ -3,6 +3,7 @@
 
 mod at_the_source;
 mod command_line;
+mod edge_cases;
 mod misuse;
 mod promises;
 mod quickstart;

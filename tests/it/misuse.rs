@@ -96,6 +96,29 @@ fn what_a_newer_version_wrote_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn edge_k12_what_killed_programs_left_behind_holds_nobody_up() {
+    let mut cloud = Cloud::start().signed_in();
+    let enrolment = cloud.done(&["admin", "agent", "enroll", "acme", "fileserver"], "");
+    cloud.done(&["agent", "enroll", &enrolment, "--data", "agent"], "");
+    fs::create_dir(cloud.path("library")).expect("made");
+    let site = format!("team={}", cloud.path("library").display());
+    let listen = cloud.address.rsplit_once(':').map(|(_, port)| format!("127.0.0.1:{port}")).expect("a port");
+    for _ in 0..3 {
+        let mut command = Process::command(["agent", "run", "--data", "agent", "--site", &site]);
+        let agent = Process::start(command.current_dir(cloud.home.path()));
+        let status = || cloud.run(&["status", "--agent-socket", "agent/agent.sock"], "").status.success().then_some(());
+        eventually(&format!("the agent answers; it printed:\n{}", agent.printed()), status);
+        // Both are killed without a word.
+        drop(agent);
+        cloud.coordinator.kill();
+        assert!(cloud.path("agent/agent.sock").exists(), "it leaves its socket behind");
+        let mut command = Process::command(["coordinator", "--data", "cloud", "--listen", &listen]);
+        cloud.coordinator = Process::start(command.current_dir(cloud.home.path()));
+        cloud.coordinator.line_with("listening");
+    }
+}
+
+#[test]
 fn a_wrong_configuration_is_told_in_one_line_before_anything_is_made() {
     let cloud = Cloud::start();
     for (text, expected) in [

@@ -45,11 +45,11 @@ fn files(folder: &str) -> Vec<String> {
     found
 }
 
-fn rust_files(folder: &str) -> Vec<String> {
+pub(crate) fn rust_files(folder: &str) -> Vec<String> {
     files(folder).into_iter().filter(|file| Path::new(file).extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
-fn text(file: &str) -> String {
+pub(crate) fn text(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap_or_default()
 }
 

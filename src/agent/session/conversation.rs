@@ -20,8 +20,8 @@ use crate::store::ReadExt as _;
 use crate::telemetry::adopt_traceparent;
 use crate::wire::pb::sync_service_client::SyncServiceClient;
 use crate::wire::{
-    Ack, AgentMessage, ChangeBatch, CoordinatorMessage, Directive, Hello, PushOutcomes, Subscription, VERSION_CURRENT,
-    VERSION_MIN_SUPPORTED, Welcome, pb,
+    Ack, AgentMessage, ChangeBatch, CoordinatorMessage, Directive, HELLO_SUBSCRIPTIONS_MAX, Hello, PushOutcomes, Subscription,
+    VERSION_CURRENT, VERSION_MIN_SUPPORTED, Welcome, pb,
 };
 
 /// How long to wait for `Welcome`.
@@ -43,9 +43,9 @@ pub(super) async fn run(context: &Context, channels: &Channels, inlets: &mut Inl
         opened = open(context, channels, lives) => opened,
     };
     let mut conversation = match opened {
-        Ok((requests, responses, welcome)) => {
+        Ok(opened) => {
             inlets.connection.send_replace(Connection::Open);
-            Conversation::new(context, channels, requests, responses, welcome)
+            Conversation::new(context, channels, opened)
         }
         Err(end) => return end,
     };
@@ -61,11 +61,20 @@ pub(super) async fn run(context: &Context, channels: &Channels, inlets: &mut Inl
     }
 }
 
-type Opened = (mpsc::Sender<pb::SynchronizeRequest>, Streaming<pb::SynchronizeResponse>, Welcome);
+/// A conversation that the coordinator agreed to.
+struct Opened {
+    requests: mpsc::Sender<pb::SynchronizeRequest>,
+    responses: Streaming<pb::SynchronizeResponse>,
+    welcome: Welcome,
+    /// What found no room in `Hello`.
+    more: Vec<Subscription>,
+}
 
 async fn open(context: &Context, channels: &Channels, lives: &Lives) -> Result<Opened, Ended> {
     let sets = context.store.read(|read| read.scan::<LocalSets>(&(), None, usize::MAX))?;
     let subscriptions = sets.into_iter().filter(|(_, set)| !set.ending).map(|(id, set)| Subscription { set: id, cursor: trusted(&set) });
+    let mut subscriptions: Vec<_> = subscriptions.collect();
+    let more = subscriptions.split_off(subscriptions.len().min(HELLO_SUBSCRIPTIONS_MAX));
     let hello = Hello {
         version_min: VERSION_MIN_SUPPORTED,
         version_max: VERSION_CURRENT,
@@ -73,7 +82,7 @@ async fn open(context: &Context, channels: &Channels, lives: &Lives) -> Result<O
         earlier: lives.earlier.clone(),
         software: concat!("skybridge/", env!("CARGO_PKG_VERSION")).to_owned(),
         window_batches: WINDOW_BATCHES,
-        subscriptions: subscriptions.collect(),
+        subscriptions,
     };
     let (requests, outgoing) = mpsc::channel(QUEUE);
     // Queued before the call: its answer comes only with the first bytes from the other side.
@@ -90,7 +99,7 @@ async fn open(context: &Context, channels: &Channels, lives: &Lives) -> Result<O
     };
     let (responses, welcome) = tokio::time::timeout(WELCOME, begin).await.map_err(|_| Ended::Silent)??;
     tracing::info!(session_generation = welcome.session_generation, "conversation opened");
-    Ok((requests, responses, welcome))
+    Ok(Opened { requests, responses, welcome, more })
 }
 
 /// The cursor to go on from; none while the target tree is not complete.
@@ -120,22 +129,16 @@ struct Conversation<'a> {
 }
 
 impl<'a> Conversation<'a> {
-    fn new(
-        context: &'a Context,
-        channels: &'a Channels,
-        requests: mpsc::Sender<pb::SynchronizeRequest>,
-        responses: Streaming<pb::SynchronizeResponse>,
-        welcome: Welcome,
-    ) -> Self {
+    fn new(context: &'a Context, channels: &'a Channels, opened: Opened) -> Self {
         Self {
             context,
             channels,
-            requests,
-            responses: Some(responses),
-            heartbeat: welcome.heartbeat,
+            requests: opened.requests,
+            responses: Some(opened.responses),
+            heartbeat: opened.welcome.heartbeat,
             heard: Instant::now(),
-            outbox: VecDeque::new(),
-            outgoing: Outgoing::new(context.clone(), channels.bulk.clone(), &welcome),
+            outbox: opened.more.into_iter().map(AgentMessage::Subscribe).collect(),
+            outgoing: Outgoing::new(context.clone(), channels.bulk.clone(), &opened.welcome),
             told: Vec::new(),
         }
     }

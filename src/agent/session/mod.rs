@@ -5,6 +5,8 @@
 //! with the first answer.
 
 mod conversation;
+#[cfg(test)]
+mod edge_tests;
 mod listing;
 mod outgoing;
 #[cfg(test)]

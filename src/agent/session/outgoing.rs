@@ -27,8 +27,10 @@ use crate::wire::{PushBatch, PushedOperation, Welcome};
 
 /// How long to wait before an upload that failed for a passing cause is tried again.
 const UPLOAD_AGAIN: Duration = Duration::from_secs(2);
-/// What an operation takes in a batch besides its content, roughly; properties may add to it, and messages have room for that.
-const OPERATION_BYTES: usize = 512;
+
+/// The most bytes of a batch in a conversation after one that broke off with operations on their way: it may have done so because a larger batch
+/// takes longer than the coordinator waits for a whole message.
+const CAREFUL_BYTES: usize = 128 * 1024;
 
 /// What was found out about operations that were taken from the queue.
 #[derive(Default)]
@@ -129,6 +131,9 @@ impl Outgoing {
         let stored = self.context.store.read(|read| read.scan::<InFlight>(&(), None, usize::MAX))?;
         self.queue = stored.into_iter().map(|(op, _)| op).collect();
         self.perhaps_sent = self.queue.iter().copied().collect();
+        if !self.queue.is_empty() {
+            self.limits.bytes = self.limits.bytes.min(CAREFUL_BYTES);
+        }
         Ok(())
     }
 
@@ -329,14 +334,11 @@ fn prepare(context: &Context, limits: Limits, ops: Vec<(OpId, bool, bool)>) -> R
             prepared.gone += 1;
             continue;
         };
-        let content = content_of(&pushed).filter(|_| !bare);
+        let (content, ready) = (content_of(&pushed).filter(|_| !bare), prepared.ready.len());
         match content.map(|content| (content, open(context, row.as_ref(), &content))) {
             None => prepared.ready.push(PushedOperation { operation: pushed.operation, inline: None }),
             Some((content, Ok(document))) if content.size_bytes <= limits.inline_bytes => match read_small(&*document, &content) {
-                Some(small) => {
-                    bytes += small.len();
-                    prepared.ready.push(PushedOperation { operation: pushed.operation, inline: Some(small) });
-                }
+                Some(small) => prepared.ready.push(PushedOperation { operation: pushed.operation, inline: Some(small) }),
                 None => lost(context, &mut prepared, op, pushed, perhaps_sent),
             },
             Some((content, Ok(document))) => {
@@ -345,7 +347,7 @@ fn prepare(context: &Context, limits: Limits, ops: Vec<(OpId, bool, bool)>) -> R
             }
             Some((_, Err(_))) => lost(context, &mut prepared, op, pushed, perhaps_sent),
         }
-        bytes += OPERATION_BYTES;
+        bytes += prepared.ready[ready..].iter().map(PushedOperation::message_bytes).sum::<usize>();
     }
     Ok(prepared)
 }

@@ -7,6 +7,8 @@
 mod document;
 mod gate;
 mod read;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 use crate::content::InvalidManifest;

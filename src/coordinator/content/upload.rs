@@ -60,7 +60,8 @@ pub async fn seal(
     }
 }
 
-/// Blobs that one call brings. While some are made durable the next are taken.
+/// Blobs that one call brings. While some are made durable the next are taken; when the call breaks off, what came until then is kept as well,
+/// so that the agent need not send it again.
 #[derive(Debug)]
 pub struct Upload {
     context: Context,
@@ -127,11 +128,15 @@ impl Upload {
     /// Waits for what is being stored, and begins to store what waits.
     async fn flush(&mut self) -> Result<(), Fault> {
         self.stored().await?;
+        self.storing = Some(self.store_waiting());
+        Ok(())
+    }
+
+    fn store_waiting(&mut self) -> Handle<Result<u64, Fault>> {
         let blobs = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
         let store = store(self.context.clone(), self.caller, self.set, blobs, self.total_bytes, self.lease.clone());
-        self.storing = Some(self.context.tasks.spawn("store uploaded blobs", store));
-        Ok(())
+        self.context.tasks.spawn("store uploaded blobs", store)
     }
 
     async fn stored(&mut self) -> Result<(), Fault> {
@@ -139,6 +144,14 @@ impl Upload {
             self.stored += storing.join().await.map_err(Fault::internal)??;
         }
         Ok(())
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if !self.waiting.is_empty() {
+            drop(self.store_waiting());
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use crate::store::{Read, ReadExt as _};
 
 /// The most rows of the trash that one page looks at: a caller who may see few of them gets a short page.
 const TRASH_LOOKED_AT_MAX: usize = 5_000;
+/// About how many bytes of nodes one page holds, so that it fits into a message.
+const PAGE_BYTES_MAX: usize = 1 << 20;
 
 /// A node as people see it.
 #[derive(Debug, Clone)]
@@ -31,6 +33,11 @@ impl View {
     pub fn of(read: &(impl Read + ?Sized), found: &Located) -> Result<Self, Failure> {
         let membership = found.lineage.membership(read)?;
         Ok(Self { id: found.lineage.id, node: found.lineage.node.clone(), path: found.path(), membership })
+    }
+
+    /// About how many bytes it takes in a message.
+    fn message_bytes(&self) -> usize {
+        300 + self.path.len() + self.node.name.as_str().len() + self.node.properties.message_bytes()
     }
 
     /// Whether it is a direct member of its set.
@@ -63,15 +70,20 @@ pub fn list(
     found.require_folder()?;
     let Lineage { network, id, .. } = found.lineage;
     let rows = read.scan::<Child>(&(network, id), after_exclusive.map(|name| (network, id, name)).as_ref(), limit)?;
-    let next = rows.last().map(|((_, _, name), _)| name.clone()).filter(|_| rows.len() == limit);
-    let mut views = Vec::with_capacity(rows.len());
-    for (_, child) in rows {
+    let last = rows.last().map(|((_, _, name), _)| name.clone()).filter(|_| rows.len() == limit);
+    let (mut views, mut bytes) = (Vec::with_capacity(rows.len()), 0);
+    for ((_, _, name), child) in rows {
         if let Some(node) = read.get::<Node>(&(network, child))? {
             let lineage = found.lineage.child(child, node);
-            views.push(View::of(read, &Located { lineage, site_path: found.site_path.clone(), ..found })?);
+            let view = View::of(read, &Located { lineage, site_path: found.site_path.clone(), ..found })?;
+            bytes += view.message_bytes();
+            views.push(view);
+            if bytes >= PAGE_BYTES_MAX {
+                return Ok((views, Some(name)));
+            }
         }
     }
-    Ok((views, next))
+    Ok((views, last))
 }
 
 /// Lists the versions of a document, the newest first, older than `before_exclusive`.
@@ -148,12 +160,14 @@ pub fn list_trash(
     let site_path = format!("{}/{}", record.name, site.name);
     let before = before_exclusive.map(|cursor| (network_id, site_id, cursor.deleted_micros, cursor.node));
     let rows = read.scan_back::<Trash>(&(network_id, site_id), before.as_ref(), TRASH_LOOKED_AT_MAX)?;
-    let mut page = Vec::new();
+    let (mut page, mut bytes) = (Vec::new(), 0);
     let all = rows.len();
     for (index, ((_, _, deleted_micros, node), ())) in rows.into_iter().enumerate() {
-        page.extend(show_trashed(read, Located { account, role, site_path: site_path.clone(), lineage: top(read, network_id, node)? })?);
+        let shown = show_trashed(read, Located { account, role, site_path: site_path.clone(), lineage: top(read, network_id, node)? })?;
+        bytes += shown.as_ref().map_or(0, |trashed| trashed.view.message_bytes());
+        page.extend(shown);
         let cursor = TrashCursor { deleted_micros, node };
-        if page.len() == limit || (index + 1 == all && all == TRASH_LOOKED_AT_MAX) {
+        if page.len() == limit || bytes >= PAGE_BYTES_MAX || (index + 1 == all && all == TRASH_LOOKED_AT_MAX) {
             return Ok((page, Some(cursor)));
         }
     }

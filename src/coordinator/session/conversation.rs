@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Code, Status};
 use tracing::Instrument as _;
 
 use super::deliveries::Deliveries;
@@ -261,6 +261,9 @@ impl<'a> Session<'a> {
                 stored = self.notes.store() => stored?,
                 message = incoming.next(), if self.notes.has_room() => match message {
                     Some(Ok(message)) => self.receive(AgentMessage::try_from(message)?)?,
+                    Some(Err(status)) if status.code() == Code::OutOfRange => {
+                        return Err(Fault::invalid("message", "is larger than what is taken").into());
+                    }
                     // An agent that goes away without a word resets the stream.
                     Some(Err(_)) | None => return Err(End::Left),
                 },

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
@@ -319,4 +320,101 @@ async fn s_e02_edge_q02_a_revoked_grant_stops_the_set_with_its_reason_and_heals(
     client.restore_grant(with(&token, pb::RestoreGrantRequest { set_id: set.to_string() })).await.unwrap();
     agent.send(push(2, operations)).await;
     assert!(agent.outcomes().await.iter().all(|outcome| matches!(outcome, Outcome::Done(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_w03_a_stream_that_was_cut_goes_on_from_its_cursor() {
+    let fixture = Fixture::new().await;
+    let set = fixture.set().await;
+    let head = || fixture.context.read(|read| crate::coordinator::journal::head(read, fixture.network)).unwrap();
+    let follow = |cursor| vec![Subscription { set, cursor: Some(cursor) }];
+    let operations = creates(&fixture, set);
+    let folder = operations[0].operation.node;
+    let (mut agent, _) = Agent::greet(&fixture, follow(head())).await;
+    agent.send(push(1, operations)).await;
+    let mut held = agent.changes().await.to_inclusive;
+    for number in 0..3 {
+        // Cut at once, so that what was sent and not acknowledged comes again.
+        drop(agent);
+        let (other, _) = Agent::greet(&fixture, Vec::new()).await;
+        agent = other;
+        agent.send(push(1, vec![create(fixture.mint_node(), set, Some(folder), &number.to_string(), Some(b"hello"))])).await;
+        agent.outcomes().await;
+        drop(agent);
+        let (again, _) = Agent::greet(&fixture, follow(held)).await;
+        agent = again;
+        match agent.next().await.unwrap() {
+            CoordinatorMessage::Changes(batch) => {
+                assert_eq!((batch.from_exclusive, batch.changes.len()), (held, 1), "what it does not hold, and nothing else");
+                held = batch.to_inclusive;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(held, head());
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_w05_content_that_is_on_its_way_holds_up_no_push() {
+    let fixture = Fixture::new().await;
+    let set = fixture.set().await;
+    let mut client = pb::content_service_client::ContentServiceClient::new(fixture.channel(Some(fixture.agent)).await);
+    let bytes = Bytes::from(vec![7; 1 << 20]);
+    let hash = Bytes::copy_from_slice(BlobKind::Chunk.hash(&bytes).as_bytes());
+    let message = pb::UploadRequest { set_id: set.to_string(), blobs: vec![pb::Blob { page: false, hash, data: bytes }] };
+    // More than any window holds, and then it stands still.
+    let messages = futures::stream::iter(vec![message; 64]).chain(futures::stream::pending());
+    let upload = client.upload(messages);
+    let pushed = async {
+        let (mut agent, _) = Agent::greet(&fixture, Vec::new()).await;
+        for batch in 1..=20 {
+            agent.send(push(batch, creates(&fixture, SetId::from_uuid(Uuid::now_v7())))).await;
+            assert_eq!(agent.outcomes().await.len(), 2);
+        }
+    };
+    tokio::select! {
+        ended = upload => panic!("the upload ended: {ended:?}"),
+        () = pushed => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_w06_many_large_changes_come_in_messages_of_a_bounded_size() {
+    use prost::Message as _;
+    let fixture = Fixture::new().await;
+    let set = fixture.set().await;
+    let from = fixture.context.read(|read| crate::coordinator::journal::head(read, fixture.network)).unwrap();
+    let (mut agent, _) = Agent::greet(&fixture, Vec::new()).await;
+    let mut operations = creates(&fixture, set);
+    let folder = operations[0].operation.node;
+    for number in 0..60 {
+        let mut one = create(fixture.mint_node(), set, Some(folder), &number.to_string(), Some(b"hello"));
+        if let Push::Create(state) = &mut one.operation.push {
+            state.properties.set(Property::Author, Some(Value::Text("x".repeat(32 * 1024)))).unwrap();
+        }
+        operations.push(one);
+    }
+    agent.send(push(1, operations)).await;
+    assert!(agent.outcomes().await.iter().all(|outcome| matches!(outcome, Outcome::Done(_))));
+    let (mut agent, _) = Agent::greet(&fixture, vec![Subscription { set, cursor: Some(from) }]).await;
+    let (mut taken, mut batches) = (0, 0);
+    while taken < 62 {
+        let batch = agent.changes().await;
+        taken += batch.changes.len();
+        batches += 1;
+        agent.send(AgentMessage::Ack(Ack { set, cursor: batch.to_inclusive })).await;
+        assert!(pb::ChangeBatch::from(batch).encoded_len() <= 128 * 1024);
+    }
+    assert!(batches > 1);
+
+    // A message that no rule allows is refused, and the stream with it.
+    let huge = create(fixture.mint_node(), set, Some(folder), &"x".repeat(200), None);
+    let mut huge = pb::SynchronizeRequest::from(push(1, vec![huge]));
+    if let Some(pb::synchronize_request::Kind::Push(batch)) = &mut huge.kind {
+        batch.traceparent = "x".repeat(5 << 20);
+    }
+    let (mut agent, _) = Agent::greet(&fixture, Vec::new()).await;
+    agent.sender.send(huge).await.unwrap();
+    let refused = agent.next().await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_ARGUMENT"), "{refused:?}");
 }

@@ -9,7 +9,7 @@ use super::{Definition, DirectMember};
 use crate::coordinator::failure::Failure;
 use crate::coordinator::journal;
 use crate::coordinator::library::{Child, Lineage, Node};
-use crate::model::{Cursor, FoldedName, Kind, NodeId, TargetNode, Value};
+use crate::model::{Cursor, FoldedName, Kind, NodeId, TargetNode};
 use crate::store::{Read, ReadExt as _};
 
 /// About how many bytes of members one page holds, so that it fits into a message.
@@ -146,7 +146,7 @@ impl<R: Read + ?Sized> Walk<'_, R> {
             if membership.is_some_and(|membership| membership.set == self.definition.set.id && membership.carrier != child) {
                 self.list(child, &node);
             }
-            if self.cursor.folders.len() > depth || self.members.len() >= limit {
+            if self.cursor.folders.len() > depth || self.members.len() >= limit || self.bytes >= PAGE_BYTES_MAX {
                 break;
             }
         }
@@ -156,11 +156,5 @@ impl<R: Read + ?Sized> Walk<'_, R> {
 
 /// About how many bytes a member takes in a message.
 fn weight(member: &TargetNode) -> usize {
-    let value = |value: &Value| match value {
-        Value::Text(text) => text.len(),
-        Value::Localized(texts) => texts.iter().map(|(locale, text)| locale.len() + text.len()).sum(),
-        Value::Double(_) | Value::Integer(_) | Value::Boolean(_) | Value::Time(_) => 16,
-    };
-    let properties: usize = member.state.properties.iter().map(|(property, held)| property.name().len() + 16 + value(held)).sum();
-    200 + member.state.place.name.as_str().len() + properties
+    200 + member.state.place.name.as_str().len() + member.state.properties.message_bytes()
 }

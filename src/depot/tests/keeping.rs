@@ -144,3 +144,28 @@ async fn packs_on_disk_serve_many_at_once_and_leave_other_files_alone() {
     assert_eq!((report.blobs, report.damaged.len()), (32, 23));
     assert!(directory.path().join("notes.txt").exists() && directory.path().join("x.pack").exists());
 }
+
+#[tokio::test]
+async fn edge_c09_two_who_send_large_documents_at_one_time_do_not_get_mixed_up() {
+    let world = World::new();
+    // The second half of both is the same.
+    let [one, other] = [1, 2].map(|seed| [noise(seed, 1 << 20), noise(3, 1 << 20)].concat());
+    let documents = [("anna", cut(&one)), ("ben", cut(&other))];
+    let send = |(holder, (content, blobs)): &(&'static str, (ContentRef, Vec<Blob>))| {
+        let (depot, store, holder, content, blobs) = (world.depot.clone(), world.store.clone(), *holder, *content, blobs.clone());
+        async move {
+            for few in blobs.chunks(3) {
+                let staged = depot.stage(SCOPE, few).await.expect("room");
+                tokio::task::yield_now().await;
+                let kept = store.transact::<_, CommitError>(move |rows| Depot::commit(rows, &staged, Some(&by(holder, 100))));
+                kept.await.expect("nothing was collected");
+            }
+            depot.seal(SCOPE, &by(holder, 100), &content, None, 10).await.expect("it is whole");
+        }
+    };
+    futures::future::join_all(documents.iter().map(send)).await;
+    let world = world.crash(0);
+    for ((_, (content, _)), bytes) in documents.iter().zip([one, other]) {
+        assert!(world.read(content).await.expect("all of it") == bytes);
+    }
+}

@@ -71,9 +71,18 @@ async fn s_e02_edge_f13_q02_q03_an_account_that_may_no_longer_stops_its_own_sets
         world.until("it fails with its reason", async || (world.agent.is("Bobs/a.txt").await == failed).then_some(())).await;
         world.until("others go on", async || (world.ada.read("acme/team/Adas/a.txt").await.ok()? == text).then_some(())).await;
         assert_ne!(world.ada.read("acme/team/Bobs/a.txt").await.unwrap(), text);
+        // Meanwhile the cloud goes on, too: all of it is merged afterwards.
+        world.ada.set_text("acme/team/Bobs/a.txt", "cm:author", Some(text)).await.unwrap();
+        world.ada.write(&format!("acme/team/Bobs/there {text}.txt"), text).await.unwrap();
         heal.happens(&world, &bobs).await;
         world.until("it heals", async || (world.ada.read("acme/team/Bobs/a.txt").await.ok()? == text).then_some(())).await;
         world.until("it says so", async || (world.agent.is("Bobs/a.txt").await == SYNCED).then_some(())).await;
+        world.settle().await;
+        assert_eq!(world.source.read(&format!("Bobs/there {text}.txt")), text);
+        assert_eq!(
+            (world.source.read("Bobs/a.txt"), world.source.attribute("Bobs/a.txt", "user.dublincore.creator").as_deref()),
+            (text.to_owned(), Some(text))
+        );
     }
 }
 
@@ -247,15 +256,20 @@ async fn s_e01_edge_f05_m23_what_the_agent_may_not_write_is_reported_and_nothing
         assert_eq!(source.read(path), "one", "nothing was applied");
     }
     world.until("others go on", async || (source.read("Plans/c.txt") == "two").then_some(())).await;
+    // Nor is anything moved out of it.
+    world.ada.mv("acme/team/Plans/fixed/b.txt", "acme/team/Plans/moved.txt").await.unwrap();
     let told = async || (world.ada.reported(&set, MemberState::Failed).await.ok()?.len() == 2).then_some(());
     world.until("the cloud is told", told).await;
     assert_eq!(source.owner("Plans/a.txt"), (64_009, 64_009, 0o644));
+    assert_eq!((source.read("Plans/fixed/b.txt").as_str(), source.exists("Plans/moved.txt")), ("one", false));
+    assert_eq!(world.ada.trashed().await, [""; 0]);
     source.give("Plans/a.txt", 64_000, 64_000);
     source.set_mode("Plans/fixed", 0o755);
     agent.request_sync("Plans/fixed/b.txt").await.unwrap();
-    for path in ["Plans/a.txt", "Plans/fixed/b.txt"] {
-        world.until("it heals", async || (source.read(path) == "two").then_some(())).await;
+    for path in ["Plans/a.txt", "Plans/moved.txt"] {
+        world.until("it heals", async || (source.exists(path) && source.read(path) == "two").then_some(())).await;
     }
+    assert!(!source.exists("Plans/fixed/b.txt"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// A coordinator with a network and its administrator, and the home of a person.
 pub(crate) struct Cloud {
-    home: TempDir,
+    pub(crate) home: TempDir,
     pub(crate) coordinator: Process,
     pub(crate) address: String,
     pub(crate) fingerprint: String,

@@ -94,6 +94,13 @@ impl Process {
         eventually("the program ends", || self.child.try_wait().expect("it can be waited for"))
     }
 
+    /// Ends it without a word.
+    pub(crate) fn kill(&mut self) {
+        // It may have ended already; then there is nothing to do.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+
     /// Asks it to end, as Ctrl-C does.
     pub(crate) fn interrupt(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
@@ -103,8 +110,6 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already; then there is nothing to do.
-        self.child.kill().ok();
-        self.child.wait().ok();
+        self.kill();
     }
 }

@@ -1,6 +1,7 @@
 //! What each operation does and refuses, and what the sets are told.
 
 mod answers;
+mod edge;
 mod leaving;
 mod members;
 mod moving;

@@ -16,6 +16,7 @@ fn edge_n14_n15_documents_of_the_longest_name_are_placed_replaced_moved_and_remo
     assert_eq!(long.len(), NAME_BYTES_MAX);
     let staged = f.staged(&f.top(), 1, b"one");
     f.repository.place_new(&staged, &f.top(), &name(&long)).unwrap();
+    drop(staged);
     let (_, displaced) = f.replace_by(&long, 2, b"two").unwrap();
     assert_eq!((f.bytes(&long), f.displaced_bytes(&displaced)), (b"two".to_vec(), b"one".to_vec()));
     f.repository.rename(&f.at(&long), &f.top(), &name(&other)).unwrap();
@@ -76,7 +77,7 @@ fn edge_f12_what_is_staged_lies_on_the_file_system_of_its_place_and_nothing_is_m
     let there = f.repository.sites().into_iter().find(|found| found.name == site("other")).unwrap().library.unwrap();
     let moved = f.repository.rename(&f.at("doc"), &there, &name("doc"));
     assert!(moved.is_err(), "{moved:?}");
-    let staged = f.staged(&f.top(), 1, b"new");
+    let staged = f.staged(&f.at("doc").folder, 1, b"new");
     assert!(f.repository.place_new(&staged, &there, &name("new")).is_err());
     assert_eq!(f.bytes("doc"), b"1");
     assert!(f.names(&there).is_empty(), "nothing half-made is left there");
@@ -121,7 +122,7 @@ fn edge_q06_a_second_agent_finds_that_the_root_is_anothers() {
     f.write("doc", "1");
     let second = Config { repository: Uuid::from_u128(2), ..config(f.dir.path()) };
     let second = open(second);
-    assert_eq!(second.health(&site("swsdp")), Err(Unhealthy::ForeignRoot));
+    assert_eq!(second.health(&site("swsdp")), Err(Unhealthy::ClaimedRoot));
     assert!(second.resolve(&f.path("doc")).is_err(), "so nothing of it can be synced by that one");
     assert_eq!(f.repository.health(&site("swsdp")), Ok(()));
 }

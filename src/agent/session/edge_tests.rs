@@ -1,0 +1,208 @@
+//! The agent's side of the conversation with a coordinator that does what a test tells it to: cases that sync systems are known to fail at,
+//! by the ids of `tests/EDGE_CASES.md`.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, Streaming};
+use uuid::Uuid;
+
+use super::*;
+use crate::agent::planner::tests::Bench;
+use crate::agent::state::{LocalSets, members};
+use crate::engine::Target;
+use crate::model::{Cursor, Epoch, NodeId, Sequence, SetShape};
+use crate::net::testing::duplex;
+use crate::task::Tasks;
+use crate::wire::{AgentMessage, CoordinatorMessage, HELLO_SUBSCRIPTIONS_MAX, VERSION_CURRENT, Welcome, pb};
+
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+type Answer = Result<pb::SynchronizeResponse, Status>;
+
+/// A coordinator that says what it was given to say, and passes on what it hears.
+struct Scripted {
+    tasks: Tasks,
+    said: Mutex<Option<mpsc::UnboundedReceiver<Answer>>>,
+    heard: mpsc::UnboundedSender<AgentMessage>,
+    pages: Mutex<VecDeque<Result<pb::ListMembersResponse, Status>>>,
+}
+
+#[tonic::async_trait]
+impl pb::sync_service_server::SyncService for Scripted {
+    type SynchronizeStream = BoxStream<'static, Answer>;
+
+    async fn synchronize(&self, request: Request<Streaming<pb::SynchronizeRequest>>) -> Result<Response<Self::SynchronizeStream>, Status> {
+        let (mut incoming, heard) = (request.into_inner(), self.heard.clone());
+        let hear = async move {
+            while let Ok(Some(message)) = incoming.message().await {
+                heard.send(AgentMessage::try_from(message).unwrap()).ok();
+            }
+        };
+        drop(self.tasks.spawn("hear", hear));
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(Response::new(UnboundedReceiverStream::new(said.ok_or_else(|| Status::unavailable("once only"))?).boxed()))
+    }
+
+    async fn list_members(&self, _: Request<pb::ListMembersRequest>) -> Result<Response<pb::ListMembersResponse>, Status> {
+        let page = self.pages.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        page.unwrap_or_else(|| Err(Status::unavailable("no more pages"))).map(Response::new)
+    }
+}
+
+/// One conversation of an agent with a scripted coordinator.
+struct Talk {
+    say: mpsc::UnboundedSender<Answer>,
+    heard: mpsc::UnboundedReceiver<AgentMessage>,
+    cancel: CancellationToken,
+    ended: crate::task::Handle<Ended>,
+}
+
+impl Talk {
+    fn begin(bench: &Bench, tasks: &Tasks, pages: Vec<Result<pb::ListMembersResponse, Status>>) -> Self {
+        let ((say, said), (heard, hears)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let scripted = Scripted { tasks: tasks.child(), said: Mutex::new(Some(said)), heard, pages: Mutex::new(pages.into()) };
+        let routes = Routes::new(pb::sync_service_server::SyncServiceServer::new(scripted));
+        let control = duplex(routes, None, tasks);
+        let (context, channels, cancel) = (bench.context.clone(), Channels { bulk: control.clone(), control }, CancellationToken::new());
+        let token = cancel.clone();
+        let ended = tasks.spawn("talk", async move {
+            // Its other end stays open, so that nothing is asked for and nothing ends.
+            let (_pushes, pushes) = mpsc::unbounded_channel();
+            let mut inlets = Inlets {
+                pushes,
+                commands: mpsc::unbounded_channel().1,
+                under_way: UnderWay::default(),
+                connection: watch::channel(Connection::Starting).0,
+                directives: mpsc::channel(1).0,
+            };
+            let lives = Lives { now: Incarnation::new(1), earlier: Vec::new() };
+            conversation::run(&context, &channels, &mut inlets, &lives, &token).await
+        });
+        let talk = Self { say, heard: hears, cancel, ended };
+        talk.say(CoordinatorMessage::Welcome(Welcome {
+            version: VERSION_CURRENT,
+            session_generation: 1,
+            heartbeat: HEARTBEAT,
+            window_batches: 4,
+            batch_operations_max: 100,
+            batch_bytes_max: 1 << 20,
+            inline_bytes_max: 1 << 14,
+        }));
+        talk
+    }
+
+    fn say(&self, message: CoordinatorMessage) {
+        self.say.send(Ok(message.into())).unwrap();
+    }
+
+    async fn end(self) -> Ended {
+        self.ended.join().await.unwrap()
+    }
+}
+
+fn set(number: u128) -> SetId {
+    SetId::from_uuid(Uuid::from_u128(number))
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_w01_w02_a_coordinator_that_says_nothing_any_more_is_left_though_its_connection_is_alive() {
+    let (bench, tasks) = (Bench::new(SetShape::Documents).await, Tasks::new());
+    let mut talk = Talk::begin(&bench, &tasks, Vec::new());
+    for _ in 0..10 {
+        tokio::time::sleep(HEARTBEAT).await;
+        talk.say(CoordinatorMessage::Heartbeat);
+    }
+    let mut beats = 0;
+    while let Ok(heard) = talk.heard.try_recv() {
+        beats += u32::from(heard == AgentMessage::Heartbeat);
+    }
+    assert!(beats >= 18, "while it is heard of, it hears of the agent: {beats}");
+    let silent_since = tokio::time::Instant::now();
+    assert!(matches!(talk.end().await, Ended::Silent));
+    assert!(silent_since.elapsed() <= HEARTBEAT * 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_z08_an_agent_of_more_sets_than_its_greeting_holds_follows_all() {
+    let (bench, tasks) = (Bench::new(SetShape::Documents).await, Tasks::new());
+    let local = bench.context.store.read(|read| members::load_set(read, set(1))).unwrap().unwrap();
+    let all = 2..=HELLO_SUBSCRIPTIONS_MAX as u128 + 500;
+    let stored = bench.context.store.transact(move |tx| all.clone().try_for_each(|number| tx.put::<LocalSets>(&set(number), &local)));
+    stored.await.unwrap();
+    let mut talk = Talk::begin(&bench, &tasks, Vec::new());
+    let mut followed = BTreeSet::new();
+    while followed.len() < HELLO_SUBSCRIPTIONS_MAX + 500 {
+        match talk.heard.recv().await.expect("it goes on") {
+            AgentMessage::Hello(hello) => followed.extend(hello.subscriptions.into_iter().map(|subscription| subscription.set)),
+            AgentMessage::Subscribe(subscription) => assert!(followed.insert(subscription.set)),
+            _ => {}
+        }
+    }
+    talk.cancel.cancel();
+    assert!(matches!(talk.end().await, Ended::Cancelled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_w11_a_listing_that_breaks_off_or_makes_no_sense_deletes_nothing() {
+    let (bench, tasks, node) = (Bench::new(SetShape::Documents).await, Tasks::new(), NodeId::from_uuid(Uuid::from_u128(7)));
+    bench.document(node, "doc", "text").await;
+    let page = |token: &str, sequence| pb::ListMembersResponse {
+        next_page_token: token.to_owned(),
+        as_of_sequence: Some(Cursor { epoch: Epoch::new(1), sequence: Sequence::new(sequence) }.into()),
+        ..Default::default()
+    };
+    let nameless = pb::MemberNode { node_id: node.to_string(), ..Default::default() };
+    let broken = [
+        vec![Err(Status::unavailable("away"))],
+        vec![Err(Status::not_found("gone"))],
+        vec![Err(Status::permission_denied("no"))],
+        vec![Ok(page("more", 5)), Err(Status::internal("oops"))],
+        vec![Ok(pb::ListMembersResponse { as_of_sequence: None, ..page("", 5) })],
+        vec![Ok(pb::ListMembersResponse { members: vec![nameless], ..page("", 5) })],
+    ];
+    for (number, pages) in broken.into_iter().enumerate() {
+        let talk = Talk::begin(&bench, &tasks, pages);
+        talk.say(CoordinatorMessage::ResyncRequired { set: set(1), detail: String::new() });
+        let end = talk.end().await;
+        assert!(matches!(end, Ended::Fault(_) | Ended::Protocol(_)), "{number}: {end:?}");
+        let (local, row) = bench
+            .context
+            .store
+            .read(|read| Ok::<_, StoreError>((members::load_set(read, set(1))?, members::load(read, set(1), node)?)))
+            .unwrap();
+        assert!(!local.unwrap().target_complete, "{number}: nothing is planned before a listing came to its end");
+        assert!(matches!(row.unwrap().member.target, Target::Present(_)), "{number}");
+    }
+    // What one that comes to its end does not name is offered again, not deleted.
+    let talk = Talk::begin(&bench, &tasks, vec![Ok(page("more", 5)), Ok(page("", 5))]);
+    talk.say(CoordinatorMessage::ResyncRequired { set: set(1), detail: String::new() });
+    let complete = || bench.context.store.read(|read| members::load_set(read, set(1))).unwrap().unwrap().target_complete;
+    while !complete() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let row = bench.context.store.read(|read| members::load(read, set(1), node)).unwrap().unwrap();
+    assert_eq!((&row.member.target, &row.member.base), (&Target::Never, &None));
+    assert!(row.member.source_node().is_some());
+    talk.cancel.cancel();
+    assert!(matches!(talk.end().await, Ended::Cancelled));
+}
+
+#[test]
+fn edge_w10_agents_come_back_after_growing_and_different_times() {
+    let delays = |failures: u32| (0..100).map(|agent| delay(failures, agent * 7)).collect::<BTreeSet<_>>();
+    for failures in 0..20 {
+        let spread = delays(failures);
+        assert!(spread.len() > 50, "{failures}: {} different ones", spread.len());
+        assert!(spread.last().unwrap() <= &(RECONNECT_LAST * 3 / 2), "{failures}");
+        assert!(failures >= 8 || spread.first() < delays(failures + 1).first(), "{failures}: they grow");
+    }
+    assert!(delays(0).first().unwrap() >= &(RECONNECT_FIRST / 2), "nobody comes back at once");
+}

@@ -1,0 +1,140 @@
+//! Moving content over connections that break, with a coordinator that does what a test tells it to.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use tokio::sync::mpsc;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, Streaming};
+use uuid::Uuid;
+
+use super::*;
+use crate::content::{Blob, BlobKind, ChunkerParameters, split};
+use crate::depot::packs::memory::MemoryDirectory;
+use crate::depot::packs::{PACK_BYTES_MAX, PackLog};
+use crate::depot::{Depot, DepotOptions};
+use crate::model::{FaultKind, NodeId, SetId};
+use crate::net::testing::duplex;
+use crate::store::Store;
+use crate::task::Tasks;
+use crate::wire::pb;
+
+/// Bytes in one message of the coordinator.
+const STEP: usize = 50_000;
+
+/// Has one content, and breaks off each call after so many messages; with none left to break, it goes on to the end.
+struct Breaking {
+    bytes: Vec<u8>,
+    breaks: Mutex<VecDeque<usize>>,
+    asked: mpsc::UnboundedSender<u64>,
+}
+
+type Stream<T> = BoxStream<'static, Result<T, Status>>;
+
+fn unused<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented("not asked for here"))
+}
+
+#[tonic::async_trait]
+impl pb::content_service_server::ContentService for Breaking {
+    type ReadManifestStream = Stream<pb::ReadManifestResponse>;
+    type ReadContentStream = Stream<pb::ReadContentResponse>;
+    type ReadSmallContentsStream = Stream<pb::ReadSmallContentsResponse>;
+
+    async fn find_missing(&self, _: Request<pb::FindMissingRequest>) -> Result<Response<pb::FindMissingResponse>, Status> {
+        unused()
+    }
+
+    async fn upload(&self, _: Request<Streaming<pb::UploadRequest>>) -> Result<Response<pb::UploadResponse>, Status> {
+        unused()
+    }
+
+    async fn seal_content(&self, _: Request<pb::SealContentRequest>) -> Result<Response<pb::SealContentResponse>, Status> {
+        unused()
+    }
+
+    async fn read_manifest(&self, _: Request<pb::ReadManifestRequest>) -> Result<Response<Self::ReadManifestStream>, Status> {
+        unused()
+    }
+
+    async fn read_content(&self, request: Request<pb::ReadContentRequest>) -> Result<Response<Self::ReadContentStream>, Status> {
+        let ranges = request.into_inner().ranges.into_iter().map(|range| (range.offset as usize, range.length as usize));
+        let asked: Vec<u8> = ranges.flat_map(|(offset, length)| self.bytes[offset..offset + length].to_vec()).collect();
+        self.asked.send(asked.len() as u64).ok();
+        let messages: Vec<_> = asked.chunks(STEP).map(|data| Ok(pb::ReadContentResponse { data: data.to_vec().into() })).collect();
+        let breaks = self.breaks.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        Ok(Response::new(match breaks {
+            Some(after) => {
+                let broken = futures::stream::iter([Err(Status::unavailable("the connection broke"))]);
+                futures::stream::iter(messages).take(after).chain(broken).boxed()
+            }
+            None => futures::stream::iter(messages).boxed(),
+        }))
+    }
+
+    async fn read_small_contents(
+        &self,
+        _: Request<pb::ReadSmallContentsRequest>,
+    ) -> Result<Response<Self::ReadSmallContentsStream>, Status> {
+        unused()
+    }
+}
+
+/// Fetches a content over calls that break off; returns what came, and how many bytes each call asked for.
+async fn fetch(breaks: &[usize]) -> (Result<(), TransferError>, Vec<u8>, Vec<u8>, Vec<u64>) {
+    let mut bytes = vec![0; 2_000_000];
+    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+    let depot =
+        Depot::new(Store::memory(), PackLog::open_inline(MemoryDirectory::default(), PACK_BYTES_MAX).unwrap(), DepotOptions::default());
+    let mut pages = Vec::new();
+    let content = split::<std::io::Error>(&*bytes, ChunkerParameters::DEFAULT, |blob: Blob| {
+        pages.extend(Some(blob).filter(|blob| blob.kind() == BlobKind::Page));
+        Ok(())
+    });
+    depot.keep(AGENT_SCOPE, pages).await.unwrap();
+    let (asked, mut asks) = mpsc::unbounded_channel();
+    let breaking = Breaking { bytes: bytes.clone(), breaks: Mutex::new(breaks.iter().copied().collect()), asked };
+    let tasks = Tasks::new();
+    let channel = duplex(Routes::new(pb::content_service_server::ContentServiceServer::new(breaking)), None, &tasks);
+    let wanted = Wanted {
+        set: SetId::from_uuid(Uuid::from_u128(1)),
+        node: NodeId::from_uuid(Uuid::from_u128(2)),
+        content: &content.unwrap(),
+        base: None,
+    };
+    let (sender, mut receiver) = mpsc::channel(4);
+    let held = HashSet::new();
+    let fetch = async move { fetch_large(channel, &depot, wanted, &held, &sender).await };
+    let receive = async {
+        let mut come = Vec::new();
+        while let Some(part) = receiver.recv().await {
+            match part {
+                Part::Fetched(blob) => come.extend_from_slice(blob.bytes()),
+                Part::Held(entry) => panic!("{entry:?}"),
+            }
+        }
+        come
+    };
+    let (fetched, come) = tokio::join!(fetch, receive);
+    let asked = std::iter::from_fn(|| asks.try_recv().ok()).collect();
+    (fetched, come, bytes, asked)
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_w09_a_content_whose_calls_break_off_goes_on_with_the_chunks_that_are_missing() {
+    let (fetched, come, bytes, asked) = fetch(&[7, 9, 0, 5, 0, 0, 8]).await;
+    fetched.unwrap();
+    assert!(come == bytes, "all of it, in order, once");
+    assert_eq!(asked.len(), 8);
+    assert!(asked.is_sorted_by(|before, after| before >= after) && asked[7] < asked[0] / 2, "less each time: {asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_w09_a_content_of_which_nothing_comes_is_given_up_for_now() {
+    let (fetched, come, bytes, asked) = fetch(&[10, 0, 0, 0, 0, 0]).await;
+    assert!(matches!(fetched, Err(TransferError::Fault(Fault { kind: FaultKind::Unavailable, .. }))), "{fetched:?}");
+    assert!(bytes.starts_with(&come) && come.len() < bytes.len());
+    assert_eq!(asked.len(), 4);
+}
