@@ -21,6 +21,37 @@ use crate::world::{Outcome, Seed, run};
 /// How many seeds are run when nobody says how many, and from which on: each takes seconds in a build that is not optimised.
 const SEEDS: u64 = 15;
 const FIRST: u64 = 1;
+/// What must have happened in so many seeds: each fault, and each refusal of the protocol.
+const EXPECTED_AFTER: u64 = 500;
+const EXPECTED: [&str; 27] = [
+    "crash at an effect: Create of an agent",
+    "crash at an effect: Flush of an agent",
+    "crash at an effect: Flush of the coordinator",
+    "crash at an effect: Remove of an agent",
+    "crash at an effect: Rename of an agent",
+    "crash at an effect: SetAttribute of an agent",
+    "crash at an effect: Write of an agent",
+    "crash at an effect: Write of the coordinator",
+    "event: ClockJump",
+    "event: Fail",
+    "event: HalfOpen",
+    "event: HoldWatches",
+    "event: Kill",
+    "event: LosePower",
+    "event: OverflowWatches",
+    "event: Partition",
+    "event: Reset",
+    "event: ShuffleWatches",
+    "event: Slow",
+    "event: Stall",
+    "refusal: Because",
+    "refusal: ContentMissing",
+    "refusal: Missing",
+    "refusal: NameTaken",
+    "refusal: NotEmpty",
+    "refusal: Stale",
+    "source: in the middle of what the agent does",
+];
 /// Failures that are described in full.
 const DESCRIBED_MAX: usize = 10;
 
@@ -94,9 +125,11 @@ fn many(first: u64, seeds: u64, seconds: Option<Duration>, how: How) {
     });
     let (done, kinds, failed) = all.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!("{}", counts(&kinds));
+    let missed: Vec<_> = EXPECTED.into_iter().filter(|kind| !kinds.keys().any(|seen| seen.starts_with(kind))).collect();
     println!("{done} seeds from {first} in {:.1} s", begun.elapsed().as_secs_f64());
     let described: Vec<_> =
         failed.iter().take(DESCRIBED_MAX).map(|outcome| format!("{}: {}", outcome.seed, outcome.failures.join("\n  "))).collect();
+    assert!(missed.is_empty() || done < EXPECTED_AFTER, "{done} seeds, and never: {}", missed.join(", "));
     assert!(failed.is_empty(), "{} of {done} seeds fail\n{}", failed.len(), described.join("\n"));
 }
 

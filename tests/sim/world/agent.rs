@@ -105,6 +105,11 @@ pub(super) async fn start(
 }
 
 /// The configuration of an agent.
-pub(super) fn config(site: &str) -> AgentConfig {
-    AgentConfig { data: PathBuf::from("/data"), sites: [(site.to_owned(), Path::new(LIBRARY).to_owned())].into(), ..AgentConfig::default() }
+pub(super) fn config(site: &str, people: &Caller) -> AgentConfig {
+    AgentConfig {
+        data: PathBuf::from("/data"),
+        sites: [(site.to_owned(), Path::new(LIBRARY).to_owned())].into(),
+        owner: Some(format!("{}:{}", people.user, people.group)),
+        ..AgentConfig::default()
+    }
 }

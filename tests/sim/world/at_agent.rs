@@ -28,10 +28,10 @@ pub(super) struct Asks {
     pub(super) ledger: Rc<RefCell<Ledger>>,
 }
 
-fn options(chance: &mut StdRng, folder: bool) -> pb::SyncOptions {
+fn options(chance: &mut StdRng, folder: bool, locks: bool) -> pb::SyncOptions {
     let deletes = chance.random_range(0..4);
     pb::SyncOptions {
-        lock_source: false,
+        lock_source: locks && chance.random(),
         no_delete_on_cloud: deletes == 0,
         delete_source: deletes >= 2,
         no_subfolders: folder && chance.random_ratio(1, 6),
@@ -51,13 +51,13 @@ async fn create(local: &Local, paths: &[&str], target: &str, options: pb::SyncOp
 }
 
 /// Makes the sync sets of the beginning.
-pub(super) async fn furnish(local: Local, site: &str, token: &str, chance: &mut StdRng) {
+pub(super) async fn furnish(local: Local, site: &str, token: &str, locks: bool, chance: &mut StdRng) {
     let shared = format!("{NETWORK}/{site}/Shared");
     let other = if chance.random() { shared.clone() } else { format!("{NETWORK}/{site}/Other") };
     let made = [
-        create(&local, &["Plans"], &shared, options(chance, true), token).await,
-        create(&local, &["Ideas"], &other, options(chance, true), token).await,
-        create(&local, &["single.txt", "second.txt"], &format!("{NETWORK}/{site}/Singles"), options(chance, false), token).await,
+        create(&local, &["Plans"], &shared, options(chance, true, locks), token).await,
+        create(&local, &["Ideas"], &other, options(chance, true, locks), token).await,
+        create(&local, &["single.txt", "second.txt"], &format!("{NETWORK}/{site}/Singles"), options(chance, false, locks), token).await,
     ];
     made.into_iter().for_each(|made| made.expect("a sync set"));
 }
@@ -150,6 +150,7 @@ impl Asks {
     async fn create(&self, chance: &mut StdRng) -> Result<(), Status> {
         let path = *["Plans", "Old", "New", "Ideas", "a.txt", "note"].choose(chance).expect("one of them");
         let target = format!("{NETWORK}/{}/{}", self.site, ["Shared", "More"].choose(chance).expect("one of them"));
-        create(&self.local, &[path], &target, options(chance, !path.contains('.') && path != "note"), &self.token).await
+        let options = options(chance, !path.contains('.') && path != "note", self.ledger.borrow().locks);
+        create(&self.local, &[path], &target, options, &self.token).await
     }
 }

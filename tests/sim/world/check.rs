@@ -20,6 +20,7 @@ use super::ledger::{Root, Side, key, root};
 use super::library::{Library, Live};
 use super::properties::{self, Shown};
 use super::run::Sim;
+use crate::disk::Caller;
 
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,6 +146,9 @@ impl Sim {
             let ledger = self.ledger.borrow();
             let Some(content) = ledger.contents.get(&root) else { continue };
             let elsewhere = content.touched.iter().any(|touched| *touched != side);
+            if ledger.locks {
+                continue;
+            }
             if content.deleted.contains(&side) && !content.restored && !elsewhere {
                 failures.push(format!("BACK: {} was deleted at {side:?} and is there again: {paths:?}", content.name));
             }
@@ -188,15 +192,34 @@ impl Sim {
         // What moved from one set to another may be in the other already here, and not yet there.
         let nodes: BTreeSet<&str> =
             sets.iter().flat_map(|(_, members, _)| members).filter(is_explained).map(|member| member.node_id.as_str()).collect();
+        for member in sets.iter().flat_map(|(_, members, excluded)| members.iter().chain(excluded)) {
+            self.trace.count(format!("in the end: {:?} {:?}", member.state(), member.reason()));
+        }
         for (sync, members, excluded) in &sets {
             let places = members.iter().chain(excluded).filter(is_explained).map(|member| relative(&member.path)).collect();
             let explained = Explained { places, nodes: &nodes };
+            if sync.options.as_ref().is_some_and(|options| options.lock_source) {
+                self.check_locked(agent, members, failures);
+            }
             for member in members.iter().filter(|member| member.direct) {
                 let flat = sync.options.as_ref().is_some_and(|options| options.no_subfolders);
                 compare(agent, library, source, member, &explained, flat, failures);
             }
         }
         Ok(())
+    }
+}
+
+impl Sim {
+    /// Nobody but the agent can write to what a set locks.
+    fn check_locked(&self, agent: usize, members: &[pb::LocalMember], failures: &mut Vec<String>) {
+        let root = self.agents[agent].machine.disk.person(Caller::root());
+        for member in members.iter().filter(|member| member.state() == pb::MemberState::Synced) {
+            let stat = root.stat(Path::new(&member.path));
+            if stat.is_ok_and(|stat| stat.kind == FileKind::Regular && stat.mode & 0o222 != 0) {
+                failures.push(format!("OPEN: agent {agent}: {} can be written to although it is locked", member.path));
+            }
+        }
     }
 }
 

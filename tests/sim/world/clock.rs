@@ -1,12 +1,10 @@
-//! Time and chance of a host, and the time that libraries see who ask the system for it.
+//! Time and chance of a host.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use rustix::time::{ClockId, Timespec};
 use skybridge::sys::World;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -15,38 +13,6 @@ use uuid::Uuid;
 const BEGINNING_MILLIS: u64 = 1_767_225_600_000;
 /// How often the clock of a file system ticks, in nanoseconds.
 const TICK: i128 = 4_000_000;
-
-thread_local! {
-    /// Nanoseconds since the run of this thread began, if one did.
-    static SEEN: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-/// Lets libraries see the time of the run from now on, which this says again whenever it has gone on: HTTP/2 forgets streams that were
-/// reset after a while, and what it sends hangs on that.
-pub(super) fn show_time(begun: Instant) {
-    SEEN.set(Some(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX)));
-}
-
-/// What the standard library asks for the time, instead of the one of the C library.
-#[allow(unsafe_code, reason = "it takes the place of a function of the C library")]
-#[unsafe(no_mangle)]
-extern "C" fn clock_gettime(clock: i32, time: *mut Timespec) -> i32 {
-    let id = match clock {
-        0 => ClockId::Realtime,
-        4 => ClockId::MonotonicRaw,
-        7 => ClockId::Boottime,
-        _ => ClockId::Monotonic,
-    };
-    let now = match SEEN.try_with(Cell::get) {
-        Ok(Some(nanos)) if id != ClockId::Realtime => {
-            Timespec { tv_sec: 1_000_000 + (nanos / 1_000_000_000).cast_signed(), tv_nsec: (nanos % 1_000_000_000).cast_signed() }
-        }
-        _ => rustix::time::clock_gettime(id),
-    };
-    // SAFETY: whoever calls passes a place for the time.
-    unsafe { time.write(now) };
-    0
-}
 
 /// A host's clock, which may be set; clones are the same.
 #[derive(Debug, Clone)]
@@ -61,14 +27,12 @@ impl Clock {
     }
 
     pub(crate) fn millis(&self) -> u64 {
-        show_time(self.begun);
         let since = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         (BEGINNING_MILLIS + since).saturating_add_signed(self.ahead_millis.load(Ordering::Relaxed))
     }
 
     /// By what files are stamped, in nanoseconds since 1970.
     pub(crate) fn stamp(&self) -> i128 {
-        show_time(self.begun);
         let now = i128::from(BEGINNING_MILLIS) * 1_000_000
             + self.begun.elapsed().as_nanos().cast_signed()
             + i128::from(self.ahead_millis.load(Ordering::Relaxed)) * 1_000_000;

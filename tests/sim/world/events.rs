@@ -19,6 +19,8 @@ pub(super) enum Event {
         host: Host,
         effect: u64,
         after: bool,
+        /// Only what is more than bytes counts.
+        names: bool,
     },
     /// A process ends now.
     Kill {
@@ -127,9 +129,10 @@ pub(super) fn draw(chance: &mut StdRng, kinds: Kinds, agents: usize, within: Dur
             } else if chance.random_ratio(1, 6) {
                 Event::Kill { host }
             } else {
-                // Most in the first hundreds, some far away.
-                let effect = 1 + (10_f64.powf(chance.random_range(0.0..3.0)) as u64);
-                Event::CrashAtEffect { host, effect, after: chance.random() }
+                // Most in the first hundreds, some far away. There are many writes for each renaming.
+                let names = host != Host::Coordinator && chance.random();
+                let effect = 1 + (10_f64.powf(chance.random_range(0.0..if names { 1.5 } else { 3.0 })) as u64);
+                Event::CrashAtEffect { host, effect, after: chance.random(), names }
             };
             events.push((at, event));
         }

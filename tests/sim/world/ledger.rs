@@ -43,6 +43,8 @@ pub(super) struct Ledger {
     /// Written at a source and not durable there yet.
     fresh: BTreeMap<usize, BTreeSet<Root>>,
     written: u64,
+    /// Some sets lock what is at the source: what people do there all the same is put back, so that it is there again, and elsewhere too.
+    pub(super) locks: bool,
 }
 
 /// Returns by what a content is known.

@@ -49,6 +49,11 @@ impl Log {
     }
 }
 
+/// Whether it comes from where an agent hears of refusals.
+fn tells_refusals(metadata: &Metadata<'_>) -> bool {
+    metadata.target().ends_with("agent::session::conversation") && *metadata.level() == Level::DEBUG
+}
+
 #[derive(Default)]
 struct Text(String);
 
@@ -61,9 +66,8 @@ impl Visit for Text {
 
 impl Subscriber for Log {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event()
-            && metadata.target().starts_with("skybridge")
-            && *metadata.level() <= if self.told { Level::DEBUG } else { Level::ERROR }
+        let is_wanted = *metadata.level() <= if self.told { Level::DEBUG } else { Level::ERROR };
+        metadata.is_event() && metadata.target().starts_with("skybridge") && (is_wanted || tells_refusals(metadata))
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
@@ -78,6 +82,10 @@ impl Subscriber for Log {
         let mut text = Text::default();
         event.record(&mut text);
         let metadata = event.metadata();
+        if let Some((_, refusal)) = text.0.split_once(" refusal=").filter(|_| tells_refusals(metadata)) {
+            let name = refusal.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+            self.trace.count(format!("refusal: {name}"));
+        }
         self.trace.tell(|| format!("{} {}{}", metadata.level(), metadata.target(), text.0));
         if *metadata.level() == Level::ERROR {
             self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{}{}", metadata.target(), text.0));

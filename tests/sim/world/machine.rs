@@ -18,10 +18,21 @@ use crate::net::Host;
 /// What is about to go wrong with the calls of a process.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Faults {
-    /// The process ends at this many effects from now: before it, or after it.
-    pub(crate) crash_in: Option<(u64, bool)>,
+    /// The process is about to end.
+    pub(crate) crash: Option<Crash>,
     /// Effects fail like this, so many in a thousand.
     pub(crate) errors: Option<(Errno, u32)>,
+}
+
+/// When a process ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Crash {
+    /// At this effect from now on.
+    pub(crate) left: u64,
+    /// When it is done, not before it.
+    pub(crate) after: bool,
+    /// Only effects on names and attributes count.
+    pub(crate) names: bool,
 }
 
 /// Something that people do while a program is at work: before which of its next calls.
@@ -38,6 +49,8 @@ pub(crate) struct Machine {
     pub(crate) host: Host,
     pub(crate) disk: Disk,
     pub(crate) clock: Clock,
+    /// Who works there.
+    pub(crate) people: Caller,
     trace: Trace,
     faults: Arc<Mutex<(Faults, StdRng)>>,
     died: mpsc::UnboundedSender<Host>,
@@ -45,13 +58,14 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(host: Host, seed: u64, clock: Clock, trace: Trace, died: mpsc::UnboundedSender<Host>) -> Self {
+    pub(crate) fn new((host, people): (Host, Caller), seed: u64, clock: Clock, trace: Trace, died: mpsc::UnboundedSender<Host>) -> Self {
         let disk = Disk::new(VolumeOptions::default());
         disk.set_now(clock.stamp());
         Self {
             host,
             disk,
             clock,
+            people,
             trace,
             faults: Arc::new(Mutex::new((Faults::default(), StdRng::seed_from_u64(seed)))),
             died,
@@ -103,11 +117,12 @@ impl Machine {
         self.trace.note(&[format!("{:?} {:?} {effect}", self.host, call.kind).as_bytes(), call.name]);
         let mut faults = self.faults();
         let (faults, chance) = &mut *faults;
-        if let Some((left, after)) = &mut faults.crash_in {
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                let after = *after;
-                faults.crash_in = None;
+        let is_bytes = matches!(call.kind, CallKind::Write | CallKind::Flush | CallKind::FlushFileSystem);
+        if let Some(crash) = faults.crash.as_mut().filter(|crash| !(crash.names && is_bytes)) {
+            crash.left = crash.left.saturating_sub(1);
+            if crash.left == 0 {
+                let after = crash.after;
+                faults.crash = None;
                 self.trace.count(format!("crash at an effect: {:?} of {}", call.kind, self.kind()));
                 // Somebody listens as long as the run goes on.
                 self.died.send(self.host).ok();
@@ -140,7 +155,7 @@ impl Machine {
     }
 }
 
-/// Everybody at the source is root: whose rights count has tests of its own.
+/// Whoever asks the agent may: whose rights count there has tests of its own.
 #[derive(Debug)]
 pub(crate) struct AllMay(pub(crate) Disk);
 

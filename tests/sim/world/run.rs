@@ -29,10 +29,10 @@ use super::events::{self, Event, Kinds};
 use super::ledger::Ledger;
 use super::library::Library;
 use super::log::{self, Log};
-use super::machine::{Faults, Machine};
+use super::machine::{Crash, Faults, Machine};
 use super::source::AtSource;
 use super::{Chance, Clock, Seed, Trace, at_agent};
-use crate::disk::Process;
+use crate::disk::{Caller, Process};
 use crate::net::{Host, Net};
 
 /// How many things people do at least.
@@ -173,7 +173,11 @@ impl Sim {
         let begun = Instant::now();
         let net = Net::new(seed.schedule, trace.clone());
         let (dead, died) = mpsc::unbounded_channel();
-        let machine = |host, number: u64| Machine::new(host, seed.schedule ^ number, Clock::new(begun), trace.clone(), dead.clone());
+        // In some runs people are root, in others not, and what the agent makes is theirs.
+        let people = Caller::user(if workload.random() { 0 } else { 1_000 });
+        let machine = |host, number: u64| {
+            Machine::new((host, people.clone()), seed.schedule ^ number, Clock::new(begun), trace.clone(), dead.clone())
+        };
         let chance = |machine: &Machine, number: u64| Arc::new(Chance::new(machine.clock.clone(), seed.schedule ^ (number << 32)));
         let at = machine(Host::Coordinator, 1);
         let (process, world) = (at.boot(), chance(&at, 1));
@@ -186,7 +190,7 @@ impl Sim {
         for (index, site) in sites.iter().enumerate() {
             let at = machine(Host::Agent(index), 2 + index as u64);
             let id = coordinator::enrol(running.context(), network, &format!("agent{index}")).await;
-            let config = agent::config(site);
+            let config = agent::config(site, &people);
             let (process, world) = (at.boot(), chance(&at, 2 + index as u64));
             agents.push(AgentHost {
                 machine: at,
@@ -218,6 +222,7 @@ impl Sim {
             under_way: UnderWay::new(),
             healing: false,
         };
+        sim.ledger.borrow_mut().locks = workload.random_ratio(1, 6);
         sim.furnish(&mut workload).await;
         sim
     }
@@ -238,7 +243,8 @@ impl Sim {
             let done = self.starting(Host::Agent(index)).await;
             self.done(done);
             let local = self.agents[index].running.as_ref().expect("the agent starts").local();
-            at_agent::furnish(local, &self.agents[index].site, &self.token, workload).await;
+            let locks = self.ledger.borrow().locks;
+            at_agent::furnish(local, &self.agents[index].site, &self.token, locks, workload).await;
         }
     }
 
@@ -312,7 +318,9 @@ impl Sim {
         }
         match event {
             Event::Act(number) => self.act(number),
-            Event::CrashAtEffect { host, effect, after } => self.machine(host).faults().0.crash_in = Some((effect, after)),
+            Event::CrashAtEffect { host, effect, after, names } => {
+                self.machine(host).faults().0.crash = Some(Crash { left: effect, after, names });
+            }
             Event::Kill { host } => self.bury(host, None),
             Event::LosePower { host, seed } => self.bury(host, Some(seed)),
             Event::Start { host } => {

@@ -26,7 +26,7 @@ pub(super) struct AtSource<'a> {
 impl<'a> AtSource<'a> {
     pub(super) fn new(agent: usize, machine: &'a Machine, trace: &'a Trace, ledger: &'a mut Ledger) -> Self {
         machine.disk.set_now(machine.clock.stamp());
-        Self { agent, person: machine.disk.person(Caller::root()), machine, trace, ledger }
+        Self { agent, person: machine.disk.person(machine.people.clone()), machine, trace, ledger }
     }
 
     fn side(&self) -> Side {
@@ -95,6 +95,9 @@ impl<'a> AtSource<'a> {
 
     /// Makes what there is in the beginning.
     pub(super) fn furnish(&mut self, chance: &mut StdRng) {
+        let (root, people) = (self.machine.disk.person(Caller::root()), &self.machine.people);
+        root.make_folders(Path::new(LIBRARY)).expect("a library");
+        root.set_owner(Path::new(LIBRARY), people.user, people.group).expect("a library of theirs");
         for folder in ["Plans", "Plans/Old", "Ideas"] {
             self.person.make_folders(&Path::new(LIBRARY).join(folder)).expect("a folder");
         }

@@ -31,7 +31,6 @@ impl Trace {
     /// Takes something into the hash.
     pub(crate) fn note(&self, parts: &[&[u8]]) {
         let mut inner = self.inner();
-        super::clock::show_time(inner.begun);
         let at = inner.begun.elapsed().as_nanos().to_be_bytes();
         inner.hasher.update(&at);
         for part in parts {
