@@ -1,10 +1,10 @@
 //! Runs seeds: a bounded number of them, one, or as many as fit in a time.
 //!
 //! ```text
-//! cargo test --test sim                                              a few
-//! SKYBRIDGE_SIM_SEEDS=2000 cargo test --test sim seeds               so many
-//! SKYBRIDGE_SIM_SECONDS=7200 cargo test --test sim seeds             for so long
-//! SKYBRIDGE_SIM_SEED=17:17 cargo test --test sim seeds               one, WORKLOAD:SCHEDULE, and all that happened in it
+//! cargo test -p skybridge-sim                                              a few
+//! SKYBRIDGE_SIM_SEEDS=2000 cargo test -p skybridge-sim seeds               so many
+//! SKYBRIDGE_SIM_SECONDS=7200 cargo test -p skybridge-sim seeds             for so long
+//! SKYBRIDGE_SIM_SEED=17:17 cargo test -p skybridge-sim seeds               one, WORKLOAD:SCHEDULE, and all that happened in it
 //! SKYBRIDGE_SIM_FIRST=100000                                         with the others: where to begin
 //! SKYBRIDGE_SIM_TWICE=1                                              with the others: each twice, and both must be the same
 //! SKYBRIDGE_SIM_STOP=1                                               with the others: no more after the first that fails

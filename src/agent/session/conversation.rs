@@ -15,8 +15,8 @@ use super::{Channels, Command, Connection, Ended, Inlets, Lives, listing, report
 use crate::agent::context::Context;
 use crate::agent::planner::{committed, journal, outcome};
 use crate::agent::state::{LocalSets, members};
-use crate::model::{Cursor, NodeId, SetId};
-use crate::store::ReadExt as _;
+use crate::model::{Cursor, NodeId, Outcome, SetId};
+use crate::store::{ReadExt as _, StoreError};
 use crate::telemetry::adopt_traceparent;
 use crate::wire::pb::sync_service_client::SyncServiceClient;
 use crate::wire::{
@@ -71,9 +71,7 @@ struct Opened {
 }
 
 async fn open(context: &Context, channels: &Channels, lives: &Lives) -> Result<Opened, Ended> {
-    let sets = context.store.read(|read| read.scan::<LocalSets>(&(), None, usize::MAX))?;
-    let subscriptions = sets.into_iter().filter(|(_, set)| !set.ending).map(|(id, set)| Subscription { set: id, cursor: trusted(&set) });
-    let mut subscriptions: Vec<_> = subscriptions.collect();
+    let mut subscriptions = subscriptions(context)?;
     let more = subscriptions.split_off(subscriptions.len().min(HELLO_SUBSCRIPTIONS_MAX));
     let hello = Hello {
         version_min: VERSION_MIN_SUPPORTED,
@@ -100,6 +98,12 @@ async fn open(context: &Context, channels: &Channels, lives: &Lives) -> Result<O
     let (responses, welcome) = tokio::time::timeout(WELCOME, begin).await.map_err(|_| Ended::Silent)??;
     tracing::info!(session_generation = welcome.session_generation, "conversation opened");
     Ok(Opened { requests, responses, welcome, more })
+}
+
+/// All sets, also those that are ending: of these the coordinator tells again that they ended, and what was left undone is done.
+fn subscriptions(context: &Context) -> Result<Vec<Subscription>, StoreError> {
+    let sets = context.store.read(|read| read.scan::<LocalSets>(&(), None, usize::MAX))?;
+    Ok(sets.into_iter().map(|(id, set)| Subscription { set: id, cursor: trusted(&set) }).collect())
 }
 
 /// The cursor to go on from; none while the target tree is not complete.
@@ -195,6 +199,11 @@ impl<'a> Conversation<'a> {
     }
 
     async fn outcomes(&mut self, outcomes: PushOutcomes) -> Result<(), Ended> {
+        for (op, outcome) in &outcomes.outcomes {
+            if let Outcome::Refused(refusal) = outcome {
+                tracing::debug!(%op, ?refusal, "refused");
+            }
+        }
         let (world, answers) = (self.context.world.clone(), outcomes.outcomes.clone());
         let next = self.context.store.transact(move |tx| {
             answers.iter().map(|(op, answer)| Ok((*op, outcome::record(tx, *op, answer, &*world)?))).collect::<Result<Vec<_>, _>>()
@@ -273,5 +282,21 @@ impl<'a> Conversation<'a> {
             self.outbox.push_back(AgentMessage::Heartbeat);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::planner::tests::Bench;
+    use crate::model::SetShape;
+
+    #[tokio::test]
+    async fn s_d01_of_a_set_whose_end_was_cut_short_the_coordinator_is_asked_again() {
+        let bench = Bench::new(SetShape::Documents).await;
+        let (set, _) = bench.context.store.read(|read| read.scan::<LocalSets>(&(), None, 1)).unwrap().remove(0);
+        committed(bench.context.store.transact(move |tx| members::update_set(tx, set, |local| local.ending = true)).await).unwrap();
+        let asked: Vec<_> = subscriptions(&bench.context).unwrap().into_iter().map(|subscription| subscription.set).collect();
+        assert_eq!(asked, vec![set]);
     }
 }

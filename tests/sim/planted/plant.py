@@ -62,7 +62,7 @@ def build(files):
                 shutil.copyfile(source, COPY / name)
     for name, text in files.items():
         write(COPY / name, text)
-    write(COPY / "src/planted.rs", SWITCH)
+    write(COPY / "src" / "planted.rs", SWITCH)
     write(COPY / "src/lib.rs", (ROOT / "src/lib.rs").read_text() + "pub mod planted;\n")
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     command = ["cargo", "test", "--locked", "--package", "skybridge-sim", "--no-run"]
