@@ -29,12 +29,15 @@ struct Kept {
 
 /// Finds the versions that a path shows, newest first: all those of the document there, and those that documents left at this path which
 /// are gone or elsewhere now. Of one that is elsewhere only to those who may read it there.
-async fn kept(local: &Local, caller: Caller, path: &Path) -> Result<Vec<Kept>, Fault> {
+async fn kept(local: &Local, caller: Caller, path: &Path, whose: Whose) -> Result<Vec<Kept>, Fault> {
     let there = show::member_at(local, path).await.ok().map(|(set, row)| (set, row.member.node));
     let shown = path.display().to_string();
     let had = local.context.store.read(|read| versions::at_path(read, &shown))?;
     let mut kept = Vec::new();
     for (set, node) in there.into_iter().chain(had.into_iter().filter(|had| Some(*had) != there)) {
+        if whose == Whose::Own && !local.context.store.read(|read| members::load_set(read, set))?.is_none_or(|set| caller.owns(&set)) {
+            continue;
+        }
         let is_there = Some((set, node)) == there;
         if !is_there && !may_see(local, caller, set, node).await? {
             continue;
@@ -59,17 +62,28 @@ async fn may_see(local: &Local, caller: Caller, set: SetId, node: NodeId) -> Res
     }
 }
 
-async fn allowed(local: &Local, caller: Caller, path: &Path, want: Want) -> Result<(), Fault> {
-    // Of a document that is gone, its folder decides.
-    let there = if local.rights.exists(path) { path } else { path.parent().unwrap_or(path) };
-    caller.must(local, there, want).await
+/// Whose versions a caller is shown at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Anybodys,
+    /// Those of sets that are the caller's own, or the administrator's.
+    Own,
+}
+
+/// Refuses whoever has no right to a path. Of a document that is gone its folder decides. Where that is gone, too, nobody can say any more who
+/// had a right to it: what is left above decides, and only for the caller's own sets.
+async fn allowed(local: &Local, caller: Caller, path: &Path, want: Want) -> Result<Whose, Fault> {
+    let there = path.ancestors().find(|at| local.rights.exists(at)).unwrap_or(path);
+    caller.must(local, there, want).await?;
+    let folder_is_there = there == path || path.parent() == Some(there);
+    Ok(if folder_is_there { Whose::Anybodys } else { Whose::Own })
 }
 
 /// Lists the versions kept at a path.
 pub(super) async fn list(local: &Local, caller: Caller, path: &str) -> Result<Vec<pb::SourceVersion>, Fault> {
     let path = absolute("path", path)?;
-    allowed(local, caller, &path, Want::Read).await?;
-    Ok(kept(local, caller, &path).await?.iter().map(|kept| describe(kept.number, &kept.version)).collect())
+    let whose = allowed(local, caller, &path, Want::Read).await?;
+    Ok(kept(local, caller, &path, whose).await?.iter().map(|kept| describe(kept.number, &kept.version)).collect())
 }
 
 fn describe(number: u32, version: &Version) -> pb::SourceVersion {
@@ -89,8 +103,8 @@ fn describe(number: u32, version: &Version) -> pb::SourceVersion {
 /// Puts a version back as an ordinary change of the document at the path, or as a new document there if it is gone.
 pub(super) async fn restore(local: &Local, caller: Caller, path: &str, number: u32) -> Result<String, Fault> {
     let path = absolute("path", path)?;
-    allowed(local, caller, &path, Want::Write).await?;
-    let found = kept(local, caller, &path).await?.into_iter().find(|kept| kept.number == number);
+    let whose = allowed(local, caller, &path, Want::Write).await?;
+    let found = kept(local, caller, &path, whose).await?.into_iter().find(|kept| kept.number == number);
     let Kept { version, set, node, .. } =
         found.ok_or_else(|| Fault::not_found(format!("{} has no version {number}; see `skybridge versions`", path.display())))?;
     // What it replaces belongs to the document that is there now.
