@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::world::{Outcome, Seed, run};
 
-/// How many seeds are run when nobody says how many, and from which on: each takes seconds in a build that is not optimised.
+/// How many seeds are run when nobody says how many, and from which on: each takes a good second of one processor.
 const SEEDS: u64 = 15;
 const FIRST: u64 = 1;
 /// What must have happened in so many seeds: each fault, and each refusal of the protocol.
