@@ -27,6 +27,7 @@ pub enum Ending {
 /// When the store fails.
 pub fn record(tx: &mut Transaction<'_>, order: &Order, ending: &Ending, world: &dyn World) -> Result<(), StoreError> {
     tx.delete::<Applying>(&order.op)?;
+    tracing::trace!(set = %order.set, node = %order.node, apply = ?order.apply, ?ending, "applied");
     let Some(before) = members::load(tx, order.set, order.node)?.filter(|row| row.operation == Some(order.op)) else { return Ok(()) };
     let mut row = before.clone();
     row.member.activity = Activity::Idle;

@@ -98,6 +98,7 @@ impl Run<'_> {
         let (node, now) = (before.member.node, self.world.now_millis());
         let mut row = before.clone();
         let recorded = matches!(step, Step::Record(_));
+        tracing::trace!(set = %self.set, %node, ?step, "planned");
         match step {
             Step::Rest if row.member.activity == Activity::Idle && needs_protection(local, &row) => {
                 self.apply(tx, local, &mut row, Apply::Protect)?

@@ -30,6 +30,7 @@ pub fn take(tx: &mut Transaction<'_>, set: SetId, entries: &[JournalEntry], to: 
 
 fn one(tx: &mut Transaction<'_>, set: SetId, entry: &JournalEntry, world: &dyn World) -> Result<(), StoreError> {
     let node = entry.change.node();
+    tracing::trace!(%set, ?entry, "told");
     let target = newer(members::load(tx, set, node)?.map(|row| row.member.target), entry);
     if let Some(op) = entry.op
         && let Some(pushed) = tx.get::<InFlight>(&op)?
@@ -90,6 +91,7 @@ pub fn unannounced(read: &(impl Read + ?Sized), set: SetId, changes: &[JournalEn
 /// When the store fails.
 pub fn take_listed(tx: &mut Transaction<'_>, set: SetId, listed: &[TargetNode], world: &dyn World) -> Result<(), StoreError> {
     for node in listed {
+        tracing::trace!(%set, ?node, "listed");
         let known = members::load(tx, set, node.node)?;
         if !known.as_ref().and_then(|row| row.member.target_node()).is_some_and(|held| is_newer(held, node)) {
             put(tx, set, node.node, Target::Present(node.clone()), world)?;
@@ -108,6 +110,7 @@ pub fn drop_orphans(tx: &mut Transaction<'_>, set: SetId, nodes: impl IntoIterat
     while let Some(node) = stack.pop() {
         let Some(row) = members::load(tx, set, node)? else { continue };
         if is_orphan(tx, set, &row)? {
+            tracing::trace!(%set, %node, "orphan");
             members::save(tx, set, Some(&row), None)?;
             stack.extend(members::at_target(tx, set, Some(node))?);
         }
@@ -142,6 +145,7 @@ pub fn sweep(
     let last = rows.last().map(|((_, node), _)| *node).filter(|_| rows.len() == SWEEP_PAGE);
     for ((_, node), row) in rows {
         if row.member.target_node().is_some() && !was_listed(node) {
+            tracing::trace!(%set, %node, "not listed");
             let mut unknown = row.clone();
             unknown.member.target = Target::Never;
             unknown.member.base = None;

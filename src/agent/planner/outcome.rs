@@ -48,6 +48,7 @@ const RELIST_EVERY: u32 = 16;
 /// When the store fails.
 pub fn record(tx: &mut Transaction<'_>, op: OpId, outcome: &Outcome, world: &dyn World) -> Result<Next, StoreError> {
     let Some(pushed) = tx.get::<InFlight>(&op)? else { return Ok(Next::Ended) };
+    tracing::trace!(?pushed, ?outcome, "outcome");
     match outcome {
         // The state of an adopted node comes with the journal alone.
         Outcome::Done(_) if matches!(pushed.operation.push, Push::Pair { .. }) => Ok(Next::Ended),

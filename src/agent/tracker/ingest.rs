@@ -75,11 +75,19 @@ pub(super) enum Verdict {
 
 /// Writes what was seen in one folder.
 pub(super) fn ingest(tx: &mut Transaction<'_>, sightings: &[Sighting]) -> Result<Vec<Verdict>, StoreError> {
-    sightings.iter().map(|sighting| ingest_one(tx, sighting)).collect()
+    sightings
+        .iter()
+        .map(|sighting| {
+            let verdict = ingest_one(tx, sighting)?;
+            tracing::trace!(set = %sighting.set, parent = ?sighting.parent, name = %sighting.name, identity = ?sighting.identity, ?verdict, "seen");
+            Ok(verdict)
+        })
+        .collect()
 }
 
 /// Takes a member out of the source tree, if nothing happened to it since `revision`.
 pub(super) fn remove(tx: &mut Transaction<'_>, set: SetId, node: NodeId, revision: u64) -> Result<Verdict, StoreError> {
+    tracing::trace!(%set, %node, "missing");
     change(tx, set, node, revision, |row| {
         row.last_folder = row.source.take().map(|source| source.folder);
         row.member.source = Source::Absent;

@@ -66,7 +66,7 @@ impl Visit for Text {
 
 impl Subscriber for Log {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let is_wanted = *metadata.level() <= if self.told { Level::DEBUG } else { Level::ERROR };
+        let is_wanted = *metadata.level() <= if self.told { Level::TRACE } else { Level::ERROR };
         metadata.is_event() && metadata.target().starts_with("skybridge") && (is_wanted || tells_refusals(metadata))
     }
 
