@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::at_work::AtWork;
 use super::repository::Repository;
 use super::tracker::LookQueue;
 use crate::config::AgentConfig;
@@ -28,4 +29,6 @@ pub struct Context {
     pub planner: Arc<Notify>,
     /// What the tracker is asked to look at.
     pub looks: LookQueue,
+    /// What is being done at the source without the planner.
+    pub at_work: AtWork,
 }

@@ -6,6 +6,7 @@
 //! into the trees again. People at the source talk to [`local`].
 
 pub mod applier;
+mod at_work;
 pub mod context;
 mod enrolment;
 mod forget;
@@ -19,5 +20,6 @@ pub mod state;
 pub mod tracker;
 pub mod versions;
 
+pub use at_work::{AtWork, Working};
 pub use enrolment::{EnrolError, enrol, is_enrolled};
 pub use run::{Agent, AgentError, Parts, run};

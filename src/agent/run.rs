@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::applier;
+use super::at_work::AtWork;
 use super::context::Context;
 use super::enrolment::{self, EnrolError, Enrolled};
 use super::forget::forget_set;
@@ -200,6 +201,7 @@ impl Agent {
             config: Arc::new(config),
             planner: Arc::new(Notify::new()),
             looks: LookQueue::default(),
+            at_work: AtWork::default(),
         };
         applier::recover(&context).await?;
         let (connection, connected) = watch::channel(Connection::Starting);

@@ -58,7 +58,7 @@ async fn fetch_all_small(bulk: Channel, orders: &[Order]) -> Small {
     let mut by_set: BTreeMap<SetId, Vec<(&Order, ContentRef)>> = BTreeMap::new();
     for order in orders {
         if let Some(content) = content_of(order).filter(is_small) {
-            by_set.entry(order.set).or_default().push((order, content));
+            by_set.entry(order.set_in_cloud).or_default().push((order, content));
         }
     }
     let mut small = Small::new();
@@ -99,7 +99,7 @@ async fn fetch_one_large(context: &Context, bulk: Channel, order: &Order, conten
     let (sender, receiver) = mpsc::channel(QUEUE);
     let write = write(context, order, held, receiver);
     let fetch = async move {
-        let wanted = Wanted { set: order.set, node: order.node, content, base: base.as_ref() };
+        let wanted = Wanted { set: order.set_in_cloud, node: order.node, content, base: base.as_ref() };
         fetch_large(bulk, &context.depot, wanted, &hashes, &sender).await
     };
     let (written, fetched) = tokio::join!(write, fetch);

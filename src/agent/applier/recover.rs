@@ -25,6 +25,8 @@ pub async fn recover(context: &Context) -> Result<(), StoreError> {
     let recovered = context.store.transact(move |tx| {
         for (op, (set, node)) in &applying {
             tx.delete::<Applying>(op)?;
+            // What it took out of its place and could not be kept yet is still theirs.
+            tx.put::<Displacements>(op, &(*set, *node))?;
             members::update(tx, *set, *node, |row| {
                 row.map(|mut row| {
                     if row.operation == Some(*op) {
@@ -48,6 +50,7 @@ pub async fn recover(context: &Context) -> Result<(), StoreError> {
 pub async fn leftovers(context: &Context, at_start: bool) -> Result<(), StoreError> {
     // Read before the listing: what is displaced since then is in neither.
     let displacements = context.store.read(|read| read.scan::<Displacements>(&(), None, usize::MAX))?;
+    let at_work = context.at_work.now();
     let repository = context.repository.clone();
     let found = match task::blocking("list leftovers", move || repository.leftovers()).await {
         Ok(Ok(found)) => found,
@@ -62,7 +65,9 @@ pub async fn leftovers(context: &Context, at_start: bool) -> Result<(), StoreErr
     };
     let applying = context.store.read(|read| read.scan::<Applying>(&(), None, usize::MAX))?;
     let applying: BTreeMap<OpId, (SetId, NodeId)> = applying.into_iter().collect();
-    forget_discarded(context, displacements.into_iter().map(|(op, _)| op), &found).await?;
+    let idle = displacements.into_iter().map(|(op, _)| op).filter(|op| !at_work.contains(op));
+    forget_discarded(context, idle, &found).await?;
+    let is_at_work = |op: &OpId| applying.contains_key(op) || context.at_work.now().contains(op);
     for leftover in found {
         match leftover {
             Leftover::Staged(..) if at_start => {
@@ -73,7 +78,7 @@ pub async fn leftovers(context: &Context, at_start: bool) -> Result<(), StoreErr
             }
             Leftover::Staged(..) => {}
             // One that is being worked on is kept by whoever works on it.
-            Leftover::Displaced(displaced) if at_start || !applying.contains_key(&displaced.op) => {
+            Leftover::Displaced(displaced) if at_start || !is_at_work(&displaced.op) => {
                 let owner = applying.get(&displaced.op).copied();
                 keep_leftover(context, displaced, owner).await?;
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Local;
 use super::caller::{Caller, absolute};
 use super::show;
+use crate::agent::applier;
 use crate::agent::planner::committed;
 use crate::agent::repository::{At, Displaced, Leftover, NotSyncable, RepoKey, Repository, RepositoryError, Resolved, Staged, Stamp};
 use crate::agent::state::{Displacements, members};
@@ -13,7 +14,7 @@ use crate::agent::tracker::Look;
 use crate::agent::versions::{self, Cause, Version};
 use crate::content::{Blob, BlobKind, ChunkerParameters};
 use crate::model::{ContentRef, Fault, FaultKind, Name, NodeId, OpId, Reason, SetId, Timestamp};
-use crate::store::{StoreError, WriteExt as _};
+use crate::store::{StoreError, Transaction, WriteExt as _};
 use crate::sys::Want;
 use crate::task;
 use crate::transfer::AGENT_SCOPE;
@@ -109,22 +110,46 @@ pub(super) async fn restore(local: &Local, caller: Caller, path: &str, number: u
         found.ok_or_else(|| Fault::not_found(format!("{} has no version {number}; see `skybridge versions`", path.display())))?;
     // What it replaces belongs to the document that is there now.
     let (set, node) = show::member_at(local, &path).await.map_or((set, node), |(set, row)| (set, row.member.node));
-    if let Some(displaced) = put(local, &path, version.content).await? {
+    let op = OpId::from_uuid(local.context.world.mint());
+    let _at_work = local.context.at_work.begin(op);
+    // Whose it is that this takes out of its place is known before it does, whatever comes between.
+    write(local, move |tx| tx.put::<Displacements>(&op, &(set, node))).await?;
+    let displaced = put(local, &path, op, version.content).await?;
+    local.context.looks.look(set, Look::Set);
+    if let Some(displaced) = displaced {
         keep(local, set, node, &path, displaced).await?;
     }
-    local.context.looks.look(set, Look::Set);
     Ok(path.display().to_string())
 }
 
+async fn keep(local: &Local, set: SetId, node: NodeId, path: &Path, displaced: Displaced) -> Result<(), Fault> {
+    let kept = applier::keep_displaced(&local.context, &displaced, Cause::RestoredOver, path.display().to_string()).await;
+    // What could not be kept stays where it is, and is kept with the leftovers.
+    let Some(version) = kept else { return Ok(()) };
+    write(local, move |tx| versions::list(tx, set, node, version.clone())).await?;
+    applier::discard_displaced(&local.context, displaced).await;
+    Ok(())
+}
+
+async fn write(local: &Local, change: impl FnMut(&mut Transaction<'_>) -> Result<(), StoreError> + Send + 'static) -> Result<(), Fault> {
+    committed::<()>(local.context.store.transact(change).await).map_err(|error: StoreError| Fault::internal(error))
+}
+
 /// Puts a kept content at a path; returns what it displaced.
-async fn put(local: &Local, path: &Path, content: ContentRef) -> Result<Option<Displaced>, Fault> {
-    let (repository, op, at) = (local.context.repository.clone(), OpId::from_uuid(local.context.world.mint()), path.to_owned());
+async fn put(local: &Local, path: &Path, op: OpId, content: ContentRef) -> Result<Option<Displaced>, Fault> {
+    let (repository, at) = (local.context.repository.clone(), path.to_owned());
     let mut work = step(path, move || Work::begin(repository, op, &at)).await?;
     let mut reader = local.context.depot.content(AGENT_SCOPE, &content, 0..content.size_bytes).map_err(Fault::internal)?;
     while let Some(bytes) = reader.next().await.map_err(Fault::internal)? {
         work = step(path, move || work.append(&Blob::new(BlobKind::Chunk, bytes))).await?;
     }
-    step(path, move || work.place(&content)).await
+    let (repository, displaced) = (Arc::clone(&local.context.repository), step(path, move || work.place(&content)).await?);
+    let settled = task::blocking("restore a version", move || repository.settle()).await.map_err(Fault::internal)?;
+    settled.map_err(|error| {
+        let text = format!("{}: {error}; the version is there, but may not survive a loss of power: restore it again", path.display());
+        Fault::new(FaultKind::Precondition, text).because(Reason::SourceAccessDenied)
+    })?;
+    Ok(displaced)
 }
 
 async fn step<T: Send + 'static>(path: &Path, work: impl FnOnce() -> Result<T, RepositoryError> + Send + 'static) -> Result<T, Fault> {
@@ -133,20 +158,6 @@ async fn step<T: Send + 'static>(path: &Path, work: impl FnOnce() -> Result<T, R
 
 fn explain(path: &Path, error: &RepositoryError) -> Fault {
     Fault::new(FaultKind::Precondition, format!("{}: {error}; nothing was changed", path.display())).because(Reason::SourceAccessDenied)
-}
-
-async fn keep(local: &Local, set: SetId, node: NodeId, path: &Path, displaced: Displaced) -> Result<(), Fault> {
-    let kept = crate::agent::applier::keep_displaced(&local.context, &displaced, Cause::RestoredOver, path.display().to_string()).await;
-    // What could not be kept stays where it is, and is kept with the leftovers.
-    let Some(version) = kept else { return Ok(()) };
-    let op = displaced.op;
-    let listed = local.context.store.transact(move |tx| {
-        versions::list(tx, set, node, version.clone())?;
-        tx.put::<Displacements>(&op, &(set, node))
-    });
-    committed::<()>(listed.await).map_err(|error: StoreError| Fault::internal(error))?;
-    crate::agent::applier::discard_displaced(&local.context, displaced).await;
-    Ok(())
 }
 
 /// A version on its way to its place. Every step blocks.
@@ -183,7 +194,7 @@ impl Work {
     /// Swaps it in; returns what it displaced.
     fn place(mut self, content: &ContentRef) -> Result<Option<Displaced>, RepositoryError> {
         self.repository.finish(&mut self.staged, content)?;
-        let displaced = match &self.target {
+        Ok(match &self.target {
             Target::Over(at, stamp) => {
                 self.repository.inherit(&self.staged, at, &[])?;
                 self.repository.flush(&[&self.staged])?;
@@ -194,9 +205,7 @@ impl Work {
                 self.repository.place_new(&self.staged, folder, name)?;
                 None
             }
-        };
-        self.repository.settle()?;
-        Ok(displaced)
+        })
     }
 }
 

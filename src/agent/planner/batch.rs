@@ -79,17 +79,19 @@ impl Run<'_> {
             Some(Departing::Forget) => return self.depart(tx, &row),
             None => {}
         }
+        match crossing::cross(tx, local, &row)? {
+            Crossing::Here => {}
+            // Dirty again, wherever it is now.
+            Crossing::Over => return Ok(()),
+            Crossing::NotYet => return self.later(tx, &row),
+        }
+        let view = StoredTrees { read: &*tx, set: local };
         match reconcile(&view, &row.member)? {
+            Step::Push(Push::Delete { .. } | Push::Release { .. }) if crossing::send_home(tx, self.set, &row)? => Ok(()),
             Step::Push(Push::Delete { .. }) | Step::Apply(Apply::Delete) => {
                 self.deletes.push(row.member.node);
                 Ok(())
             }
-            Step::Apply(Apply::Create(state)) => match crossing::cross(tx, local, &row)? {
-                Crossing::Nowhere => self.take(tx, local, row, Step::Apply(Apply::Create(state))),
-                // Dirty again: what to do with it is another question now.
-                Crossing::Over => Ok(()),
-                Crossing::NotYet => self.later(tx, &row),
-            },
             step => self.take(tx, local, row, step),
         }
     }
@@ -155,6 +157,7 @@ impl Run<'_> {
         };
         self.batch.orders.push(Order {
             set: self.set,
+            set_in_cloud: crossing::abroad(tx, self.set, row)?.unwrap_or(self.set),
             site: local.site.clone(),
             node: row.member.node,
             op,

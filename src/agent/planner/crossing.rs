@@ -1,12 +1,18 @@
-//! Members that the cloud moved from one sync set into another: one move at the source too, not a copy beside what was there.
+//! Members that change from one sync set into another: one move on the other side too, not a copy beside what was there.
 //!
-//! The journals of two sets are read apart, so what entered one set can be planned before the other set is told that it left. It waits for
-//! that, a moment; then its source side changes hands. What is in a folder follows, each member when its own turn comes.
+//! A member that is at the source is in the set that it is in there. What the cloud has of it may be in another set still, because somebody
+//! moved it at the source and the cloud has yet to follow. A member that is not at the source is in the set that the cloud has it in; in a
+//! folder that was moved at the source, in the set of that folder.
+//!
+//! The journals of two sets are read apart, and each speaks of what its own set has. So what a set is told can belong to another one, and what
+//! entered one set can be planned before the other set is told that it left. The latter waits for that, a moment; then its source side changes
+//! hands. What is in a folder follows, each member when its own turn comes.
 
+use super::journal;
 use crate::agent::state::{LocalSet, LocalSets, MemberRow, members};
-use crate::engine::{Activity, Target};
-use crate::model::{NodeId, SetId};
-use crate::store::{ReadExt as _, StoreError, Transaction};
+use crate::engine::{Activity, Source, Target};
+use crate::model::{NodeId, SetId, TargetNode};
+use crate::store::{Read, ReadExt as _, StoreError, Transaction};
 
 /// The deepest folder that is looked at.
 const DEPTH_MAX: usize = 4_096;
@@ -14,35 +20,118 @@ const DEPTH_MAX: usize = 4_096;
 /// Where a node is, of which this set has nothing at the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Crossing {
-    /// In no other set.
-    Nowhere,
+    /// In this set.
+    Here,
     /// In another set, which still has something to do or to hear of it.
     NotYet,
-    /// It was in another set, and is in this one from now on.
+    /// It changed hands: what to do with it is another question now.
     Over,
 }
 
-/// Brings over the source side of a member that another set of the same network has.
-pub(super) fn cross(tx: &mut Transaction<'_>, to: &LocalSet, row: &MemberRow) -> Result<Crossing, StoreError> {
-    let (into, node) = (to.definition.id, row.member.node);
-    for (from, local) in tx.scan::<LocalSets>(&(), None, usize::MAX)? {
-        if from == into || local.definition.network != to.definition.network {
-            continue;
-        }
-        let Some(there) = members::load(tx, from, node)?.filter(|there| there.source.is_some()) else { continue };
-        if there.member.activity != Activity::Idle || !has_left(tx, from, into, node)? {
-            return Ok(Crossing::NotYet);
-        }
-        let mut here = row.clone();
-        here.member.source = there.member.source.clone();
-        here.member.base = there.member.base.clone();
-        here.source.clone_from(&there.source);
-        here.source_revision = there.source_revision.max(row.source_revision) + 1;
-        members::save(tx, from, Some(&there), None)?;
-        members::save(tx, into, Some(row), Some(&here))?;
+/// Sees to it that a member which is only in the cloud, as far as this set knows, is planned in the set that it belongs to.
+pub(super) fn cross(tx: &mut Transaction<'_>, set: &LocalSet, row: &MemberRow) -> Result<Crossing, StoreError> {
+    let (into, member) = (set.definition.id, &row.member);
+    let (Source::Absent, Target::Present(target), Activity::Idle) = (&member.source, &member.target, member.activity) else {
+        return Ok(Crossing::Here);
+    };
+    if let Some(home) = home(tx, into, row)? {
+        give(tx, into, home, row)?;
         return Ok(Crossing::Over);
     }
-    Ok(Crossing::Nowhere)
+    if member.base.is_some() {
+        return Ok(Crossing::Here);
+    }
+    for from in siblings(tx, into)? {
+        let Some(there) = members::load(tx, from, member.node)?.filter(|there| there.source.is_some()) else { continue };
+        if !was_moved_by_the_cloud(&there, target) {
+            give(tx, into, from, row)?;
+            return Ok(Crossing::Over);
+        }
+        if there.member.activity != Activity::Idle || !has_left(tx, from, into, member.node)? {
+            return Ok(Crossing::NotYet);
+        }
+        take(tx, from, into, &there, row)?;
+        return Ok(Crossing::Over);
+    }
+    Ok(Crossing::Here)
+}
+
+/// The set that has a member's folder in the cloud, if that is another one than its own.
+fn home(tx: &(impl Read + ?Sized), set: SetId, row: &MemberRow) -> Result<Option<SetId>, StoreError> {
+    match folder_of(row) {
+        Some(folder) if members::load(tx, set, folder)?.is_none() => set_of(tx, set, folder),
+        _ => Ok(None),
+    }
+}
+
+/// Gives a member that is to be deleted in the cloud back to the set which the cloud has it in: it was moved from there at the source, and is
+/// gone before the cloud followed. Says whether there is such a set.
+pub(super) fn send_home(tx: &mut Transaction<'_>, set: SetId, row: &MemberRow) -> Result<bool, StoreError> {
+    let home = home(tx, set, row)?;
+    home.map_or(Ok(()), |home| give(tx, set, home, row))?;
+    Ok(home.is_some())
+}
+
+/// The other set that the cloud has a member in: it was moved from there at the source, or is in what was.
+pub(super) fn abroad(read: &(impl Read + ?Sized), set: SetId, row: &MemberRow) -> Result<Option<SetId>, StoreError> {
+    let mut folder = folder_of(row);
+    for _ in 0..DEPTH_MAX {
+        let Some(parent) = folder else { return Ok(None) };
+        match members::load(read, set, parent)? {
+            Some(above) => folder = folder_of(&above),
+            None => return set_of(read, set, parent),
+        }
+    }
+    Ok(None)
+}
+
+/// The folder that the cloud has a member in.
+fn folder_of(row: &MemberRow) -> Option<NodeId> {
+    row.member.target_node().and_then(|target| target.state.place.parent)
+}
+
+/// Another set of the same network that has a node.
+fn set_of(read: &(impl Read + ?Sized), except: SetId, node: NodeId) -> Result<Option<SetId>, StoreError> {
+    for set in siblings(read, except)? {
+        if members::load(read, set, node)?.is_some() {
+            return Ok(Some(set));
+        }
+    }
+    Ok(None)
+}
+
+/// The other sets of the same network.
+fn siblings(read: &(impl Read + ?Sized), set: SetId) -> Result<Vec<SetId>, StoreError> {
+    let sets = read.scan::<LocalSets>(&(), None, usize::MAX)?;
+    let network = sets.iter().find(|(id, _)| *id == set).map(|(_, local)| local.definition.network.clone());
+    let same = sets.into_iter().filter(|(id, local)| *id != set && Some(&local.definition.network) == network.as_ref());
+    Ok(same.map(|(id, _)| id).collect())
+}
+
+/// Whether it is in another folder there than when both sides were last equal.
+fn was_moved_by_the_cloud(row: &MemberRow, target: &TargetNode) -> bool {
+    let known = row.member.base.as_ref().or(row.member.target_node().map(|target| &target.state));
+    known.map(|known| known.place.parent) != Some(target.state.place.parent)
+}
+
+/// Gives what a set knows of a member that is not at the source to another set, which may know something of it already.
+fn give(tx: &mut Transaction<'_>, from: SetId, to: SetId, row: &MemberRow) -> Result<(), StoreError> {
+    let before = members::load(tx, to, row.member.node)?;
+    let mut after = before.clone().unwrap_or_else(|| MemberRow { waits: None, operation: None, ..row.clone() });
+    after.member.target = journal::newer_of(after.member.target, &row.member.target);
+    members::save(tx, from, Some(row), None)?;
+    members::save(tx, to, before.as_ref(), Some(&after))
+}
+
+/// Brings over the source side of a member that another set has.
+fn take(tx: &mut Transaction<'_>, from: SetId, into: SetId, there: &MemberRow, row: &MemberRow) -> Result<(), StoreError> {
+    let mut here = row.clone();
+    here.member.source = there.member.source.clone();
+    here.member.base = there.member.base.clone();
+    here.source.clone_from(&there.source);
+    here.source_revision = there.source_revision.max(row.source_revision) + 1;
+    members::save(tx, from, Some(there), None)?;
+    members::save(tx, into, Some(row), Some(&here))
 }
 
 /// Whether a node left its set, or a folder that it was in did, which may have crossed before it.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::outcome;
+use super::{crossing, outcome};
 use crate::agent::state::{InFlight, MemberRow, Members, members};
 use crate::engine::{Activity, Source, Target};
 use crate::model::{Change, Cursor, JournalEntry, Kind, NodeId, PairingId, SetId, TargetNode};
@@ -55,6 +55,15 @@ fn newer(held: Option<Target>, entry: &JournalEntry) -> Target {
         (Change::Left { .. }, Some(Target::Present(held))) if held.revisions.existence > entry.sequence => Target::Present(held),
         (Change::Present(node) | Change::Entered { node, .. }, _) => Target::Present(node.clone()),
         (Change::Left { departure, .. }, _) => Target::Absent(*departure),
+    }
+}
+
+/// Returns the newer of two states; of two of which one says nothing of revisions, the other.
+pub(super) fn newer_of(held: Target, told: &Target) -> Target {
+    match (&held, told) {
+        (Target::Present(present), Target::Present(told)) if is_newer(present, told) => held,
+        (Target::Present(_), Target::Never | Target::Absent(_)) => held,
+        _ => told.clone(),
     }
 }
 
@@ -125,13 +134,14 @@ fn is_orphan(tx: &Transaction<'_>, set: SetId, row: &MemberRow) -> Result<bool, 
         return Ok(false);
     }
     match member.target_node().and_then(|target| target.state.place.parent) {
-        Some(parent) => Ok(members::load(tx, set, parent)?.is_none()),
+        // A folder that was moved into another set at the source is known there.
+        Some(parent) => Ok(members::load(tx, set, parent)?.is_none() && crossing::abroad(tx, set, row)?.is_none()),
         None => Ok(false),
     }
 }
 
 /// Ends a complete listing: members that it did not show, and that no entry of the journal removed, are unknown to the coordinator. They
-/// are offered again, never deleted. Returns from where to go on, until all were looked through.
+/// are offered again, never deleted; but what the cloud has in another set still was not looked for. Returns from where to go on, until all were looked through.
 ///
 /// # Errors
 /// When the store fails.
@@ -144,7 +154,7 @@ pub fn sweep(
     let rows = tx.scan::<Members>(&(set,), after.map(|node| (set, node)).as_ref(), SWEEP_PAGE)?;
     let last = rows.last().map(|((_, node), _)| *node).filter(|_| rows.len() == SWEEP_PAGE);
     for ((_, node), row) in rows {
-        if row.member.target_node().is_some() && !was_listed(node) {
+        if row.member.target_node().is_some() && !was_listed(node) && crossing::abroad(tx, set, &row)?.is_none() {
             tracing::trace!(%set, %node, "not listed");
             let mut unknown = row.clone();
             unknown.member.target = Target::Never;

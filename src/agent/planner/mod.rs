@@ -46,6 +46,8 @@ const RETRY_TICK: Duration = Duration::from_millis(500);
 pub struct Order {
     /// The set.
     pub set: SetId,
+    /// The set that the cloud has the member in, and gives its content to: another one while a move between two sets is under way.
+    pub set_in_cloud: SetId,
     /// The site that the set's sources are in.
     pub site: SiteName,
     /// The member.

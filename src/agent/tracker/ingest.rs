@@ -215,8 +215,10 @@ fn hand_over(
     if network(from)? == network(sighting.set)? {
         save(tx, from, Some(&before), None)?;
         let there = load(tx, sighting.set, node)?;
-        if let Some(there) = &there {
-            // It was in this set before: what is known of its target is known here.
+        if let Some(there) = &there
+            && is_at_target(tx, sighting.set, there)?
+        {
+            // The cloud has it in this set already: what is known of its target is known here.
             row.member.target = there.member.target.clone();
             row.member.base = there.member.base.clone();
             row.pairing = there.pairing;
@@ -231,6 +233,15 @@ fn hand_over(
         save(tx, sighting.set, None, Some(&new))?;
     }
     Ok(Verdict::Done)
+}
+
+/// Whether the cloud has a member in this set, as far as is known: in a folder that this set has, too.
+fn is_at_target(tx: &Transaction<'_>, set: SetId, row: &MemberRow) -> Result<bool, StoreError> {
+    match row.member.target_node().map(|target| target.state.place.parent) {
+        Some(Some(folder)) => Ok(load(tx, set, folder)?.is_some()),
+        Some(None) => Ok(true),
+        None => Ok(false),
+    }
 }
 
 /// Whether a member is on its way to this place: what appears here then may be that member, not yet recorded.

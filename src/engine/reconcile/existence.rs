@@ -24,9 +24,8 @@ pub(super) fn target_folder_missing<V: TreeView>(view: &V, parent: Option<NodeId
     let Some(parent) = parent else { return Ok(None) };
     let Some(folder) = view.member(parent)? else { return Ok(Some(Hold::turn(Waits::Node(parent)))) };
     Ok(match folder.target {
-        Target::Present(_) if names::is_there(view, &folder, names::Side::Target)? => None,
-        // It comes from another set, and this one is not told yet.
-        Target::Present(_) => Some(Hold::turn(Waits::Node(parent))),
+        // It, or what it is in, comes from another set, and this one is not told yet.
+        Target::Present(_) => names::away(view, &folder)?.map(|away| Hold::turn(Waits::Node(away))),
         // The stream keeps the order: a child may follow the push that makes its folder.
         Target::Never if folder.activity == Activity::Creating => None,
         Target::Never => Some(Hold::turn(Waits::Node(parent))),
@@ -100,8 +99,11 @@ fn create_at_source<V: TreeView>(view: &V, member: &Member, state: &NodeState) -
     Ok(Step::Apply(Apply::Create(state.clone())))
 }
 
-/// Deleted here, unchanged there.
+/// Deleted here, unchanged there. What the cloud has in another set still is the business of that one, which whoever runs the plan sees to.
 fn delete_at_target<V: TreeView>(view: &V, member: &Member, base: &NodeState) -> Result<Step, V::Error> {
+    if let Some(away) = names::away(view, member)?.filter(|away| *away != member.node) {
+        return Ok(Hold::turn(Waits::Node(away)));
+    }
     if let Some(parent) = base.place.parent
         && deletes_its_children(view, parent)?
     {

@@ -1,6 +1,6 @@
 //! Nodes that are on both sides: merging content, place and properties.
 
-use super::{Apply, Hold, Step, existence, names};
+use super::{Apply, Hold, Step, Waits, existence, names};
 use crate::engine::{Member, Source, SourceNode, TreeView};
 use crate::model::{ContentRef, NodeState, Place, Properties, Property, PropertyChange, Push, TargetNode, Value};
 
@@ -148,7 +148,11 @@ impl Merge {
         if content.is_none() && place.is_none() && properties.is_empty() {
             return Ok(wait);
         }
-        Ok(Some(Step::Push(Push::Update { content, place, properties })))
+        Ok(Some(match names::away(view, member)? {
+            // Only its move into this set can be asked for in this set.
+            Some(away) if place.is_none() => wait.unwrap_or_else(|| Hold::turn(Waits::Node(away))),
+            _ => Step::Push(Push::Update { content, place, properties }),
+        }))
     }
 }
 
@@ -227,12 +231,12 @@ fn place_at_source<V: TreeView>(view: &V, member: &Member, place: &Place) -> Res
 
 /// The place to push now, or the step that waits for it.
 fn place_at_target<V: TreeView>(view: &V, member: &Member, place: &Place) -> Result<Result<Place, Step>, V::Error> {
-    match (existence::target_folder_missing(view, place.parent)?, place.parent) {
-        (Some(Step::Hold(Hold { reason: None, .. })), Some(parent)) => {
-            return Ok(Err(names::wait_or_step_aside(view, names::Side::Target, member.node, parent)?));
+    match existence::target_folder_missing(view, place.parent)? {
+        Some(Step::Hold(Hold { reason: None, waits: Waits::Node(other), .. })) => {
+            return Ok(Err(names::wait_or_step_aside(view, names::Side::Target, member.node, other)?));
         }
-        (Some(wait), _) => return Ok(Err(wait)),
-        (None, _) => {}
+        Some(wait) => return Ok(Err(wait)),
+        None => {}
     }
     if let Some(parent) = place.parent
         && let Some(path) = names::path_to(view, parent, member.node, names::Side::Target)?

@@ -185,10 +185,20 @@ fn wanted<V: TreeView>(view: &V, member: &Member, side: Side) -> Result<Option<P
 
 /// Whether something can be put into a folder on one side. At the target it may still be in another set.
 pub(super) fn is_there<V: TreeView>(view: &V, folder: &Member, side: Side) -> Result<bool, V::Error> {
-    match current(folder, side).map(|place| place.parent) {
-        Some(Some(parent)) if side == Side::Target => Ok(view.member(parent)?.is_some()),
-        place => Ok(place.is_some()),
+    Ok(current(folder, side).is_some() && (side == Side::Source || away(view, folder)?.is_none()))
+}
+
+/// The first on the way up from a member at the target, itself included, whose folder there is not in this set: it was moved into this set at
+/// the source, and the cloud has it in another one still. Nothing can be asked for in this set of what hangs on it before that move is done.
+pub(super) fn away<V: TreeView>(view: &V, member: &Member) -> Result<Option<NodeId>, V::Error> {
+    let folder_of = |member: &Member| current(member, Side::Target).and_then(|place| place.parent);
+    let (mut at, mut folder) = (member.node, folder_of(member));
+    for _ in 0..DEPTH_MAX {
+        let Some(parent) = folder else { return Ok(None) };
+        let Some(above) = view.member(parent)? else { return Ok(Some(at)) };
+        (at, folder) = (parent, folder_of(&above));
     }
+    Ok(None)
 }
 
 fn current(member: &Member, side: Side) -> Option<&Place> {

@@ -201,6 +201,7 @@ impl Sim {
             if sync.options.as_ref().is_some_and(|options| options.lock_source) {
                 self.check_locked(agent, members, failures);
             }
+            check_synced(agent, library, source, members, failures);
             for member in members.iter().filter(|member| member.direct) {
                 let flat = sync.options.as_ref().is_some_and(|options| options.no_subfolders);
                 compare(agent, library, source, member, &explained, flat, failures);
@@ -245,6 +246,17 @@ async fn read(depot: &skybridge::depot::Depot, scope: Scope, content: &ContentRe
     Ok(root(&bytes) == key(&content.root))
 }
 
+/// What is said to be synced is the same on both sides, wherever it is.
+fn check_synced(agent: usize, library: &Library, source: &Tree, members: &[pb::LocalMember], failures: &mut Vec<String>) {
+    let live: BTreeMap<String, &Live> = library.live.iter().map(|live| (live.id.to_string(), live)).collect();
+    for member in members.iter().filter(|member| member.state() == pb::MemberState::Synced) {
+        let (here, there) = (source.get(relative(&member.path)), live.get(&member.node_id).map(|live| in_cloud(live)));
+        if here != there.as_ref() {
+            failures.push(format!("UNTRUE: agent {agent}: {} is not as it is in the cloud, and said to be synced", member.path));
+        }
+    }
+}
+
 /// A path in the library of a path of the machine.
 fn relative(path: &str) -> &str {
     path.strip_prefix(LIBRARY).unwrap_or(path).trim_start_matches('/')
@@ -284,7 +296,9 @@ fn compare(
             continue;
         }
         let full = if path.is_empty() { top.to_owned() } else { format!("{top}/{path}") };
-        if !explained.has(&full, ids.get(path)) {
+        // What is in a folder that is elsewhere here, for a reason, is compared where that folder is.
+        let is_within = |(top, node): (&String, &String)| inner(path, top).is_some() && explained.nodes.contains(node.as_str());
+        if !explained.has(&full, ids.get(path)) && (here.contains_key(path) || !ids.iter().any(is_within)) {
             let side = |tree: &Tree| match tree.get(path) {
                 None => "nothing".to_owned(),
                 Some(Seen { content: None, properties }) => format!("a folder {properties:?}"),

@@ -1,6 +1,7 @@
 //! What is written down about members, and what is planned of it, over a store in memory and a repository in a directory.
 
 mod braking;
+mod crossing;
 mod ending;
 mod knowing;
 
@@ -13,6 +14,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::*;
+use crate::agent::AtWork;
 use crate::agent::repository::filesystem::{Config, FilesystemRepository};
 use crate::agent::repository::{At, SiteName};
 use crate::agent::state::{Definition, InFlight, LocalSet, MemberRow, Pushed};
@@ -62,6 +64,7 @@ pub(in crate::agent) struct Bench {
     pub(in crate::agent) context: Context,
     outlets: Outlets,
     pushes: mpsc::UnboundedReceiver<OpId>,
+    orders: mpsc::UnboundedReceiver<Order>,
 }
 
 impl Bench {
@@ -87,10 +90,12 @@ impl Bench {
             config: Arc::default(),
             planner: Arc::default(),
             looks: LookQueue::default(),
+            at_work: AtWork::default(),
         };
         let (sender, pushes) = mpsc::unbounded_channel();
-        let outlets = Outlets { pushes: sender, orders: mpsc::unbounded_channel().0, under_way: UnderWay::default() };
-        let bench = Self { dir, context, outlets, pushes };
+        let (to_applier, orders) = mpsc::unbounded_channel();
+        let outlets = Outlets { pushes: sender, orders: to_applier, under_way: UnderWay::default() };
+        let bench = Self { dir, context, outlets, pushes, orders };
         let local = local(shape);
         bench.change(move |tx| tx.put::<LocalSets>(&set(), &local)).await;
         bench

@@ -16,6 +16,7 @@ use self::fake::{Fake, key};
 use super::oddities;
 use super::scene::Known;
 use super::{Look, LookQueue, Tracker, settled};
+use crate::agent::AtWork;
 use crate::agent::context::Context;
 use crate::agent::repository::{Item, RepoKey, Repository as _, Resolved, SiteName};
 use crate::agent::state::members::{at_source, load, load_set, update};
@@ -57,6 +58,7 @@ impl Bench {
             config: Arc::default(),
             planner: Arc::default(),
             looks: LookQueue::default(),
+            at_work: AtWork::default(),
         };
         Self { tracker: Tracker::new(context.clone()), fake, context }
     }
