@@ -27,15 +27,14 @@ pub async fn recover(context: &Context) -> Result<(), StoreError> {
             tx.delete::<Applying>(op)?;
             // What it took out of its place and could not be kept yet is still theirs.
             tx.put::<Displacements>(op, &(*set, *node))?;
-            members::update(tx, *set, *node, |row| {
-                row.map(|mut row| {
-                    if row.operation == Some(*op) {
-                        row.operation = None;
-                        row.member.activity = Activity::Idle;
-                    }
-                    row
-                })
-            })?;
+            // Its sync may have ended since: nobody would ever plan what is dirty of a set that is no more.
+            let Some(before) = members::load(tx, *set, *node)? else { continue };
+            let mut row = before.clone();
+            if row.operation == Some(*op) {
+                row.operation = None;
+                row.member.activity = Activity::Idle;
+            }
+            members::save(tx, *set, Some(&before), Some(&row))?;
             members::mark_dirty(tx, *set, *node)?;
         }
         sets.iter().try_for_each(|(set, _)| members::update_set(tx, *set, |local| local.source_complete = false))
@@ -146,8 +145,10 @@ fn path_of(context: &Context, row: &crate::agent::state::MemberRow) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::forget::forget_set;
     use crate::agent::planner::tests::Bench;
-    use crate::model::SetShape;
+    use crate::agent::state::{Dirty, MemberRow};
+    use crate::model::{PairingId, SetShape};
     use uuid::Uuid;
 
     #[tokio::test]
@@ -173,6 +174,27 @@ mod tests {
         assert!(repository.list(&library).unwrap().is_empty(), "nor is it ever seen as somebody's");
         recover(&bench.context).await.unwrap();
         assert_eq!(repository.leftovers().unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn s_d01_what_was_under_way_when_its_sync_ended_leaves_nothing_to_plan() {
+        let bench = Bench::new(SetShape::Documents).await;
+        let (set, node) = (SetId::from_uuid(Uuid::from_u128(1)), NodeId::from_uuid(Uuid::from_u128(2)));
+        let op = OpId::from_uuid(Uuid::from_u128(3));
+        let begun = bench.context.store.transact(move |tx| {
+            tx.put::<Applying>(&op, &(set, node))?;
+            let mut row = MemberRow::new(node, PairingId::from_uuid(Uuid::from_u128(4)));
+            (row.operation, row.member.activity) = (Some(op), Activity::Applying);
+            members::save(tx, set, None, Some(&row))
+        });
+        begun.await.unwrap();
+        forget_set(&bench.context, set).await.unwrap();
+        recover(&bench.context).await.unwrap();
+        let left = bench
+            .context
+            .store
+            .read(|read| Ok::<_, StoreError>((read.scan::<Applying>(&(), None, 9)?.len(), read.scan::<Dirty>(&(), None, 9)?.len())));
+        assert_eq!(left.unwrap(), (0, 0));
     }
 
     #[tokio::test]

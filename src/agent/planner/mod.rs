@@ -29,7 +29,7 @@ use super::repository::{RepoKey, SiteName};
 use super::state::{Dirty, LocalSets, MemberRow, Retries, SourceRow, members};
 use crate::engine::reconcile::Apply;
 use crate::model::{Name, NodeId, NodeState, OpId, SetId};
-use crate::store::{ReadExt as _, StoreError, TransactError};
+use crate::store::{ReadExt as _, StoreError, TransactError, Transaction};
 
 pub use batch::begin_anew;
 pub(in crate::agent) use status::told;
@@ -204,19 +204,17 @@ async fn wake_due(context: &Context) -> Result<(), StoreError> {
     if due.is_empty() {
         return Ok(());
     }
-    let woken = context.store.transact(move |tx| {
-        for (_, set, node) in &due {
-            members::update(tx, *set, *node, |row| {
-                row.map(|mut row| {
-                    row.status.retry_millis = None;
-                    row
-                })
-            })?;
-            members::mark_dirty(tx, *set, *node)?;
-        }
-        Ok::<_, StoreError>(())
-    });
+    let woken = context.store.transact(move |tx| due.iter().try_for_each(|(_, set, node)| try_again(tx, *set, *node)));
     committed(woken.await)
+}
+
+/// Marks as dirty a member that is due, unless it was forgotten since that was read.
+fn try_again(tx: &mut Transaction<'_>, set: SetId, node: NodeId) -> Result<(), StoreError> {
+    let Some(before) = members::load(tx, set, node)? else { return Ok(()) };
+    let mut row = before.clone();
+    row.status.retry_millis = None;
+    members::save(tx, set, Some(&before), Some(&row))?;
+    members::mark_dirty(tx, set, node)
 }
 
 /// Returns what a transaction of this module's own returned: it aborts only because the store failed.

@@ -74,11 +74,16 @@ impl Person {
         self.open(path, true, true)?.write(bytes, 0)
     }
 
-    /// Saves as careful programs do: writes a new file beside it, and renames that over it.
-    pub(crate) fn save(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+    /// Where a careful program writes the new file that it then renames over another.
+    pub(crate) fn beside(path: &Path) -> PathBuf {
         let mut name = std::ffi::OsString::from(".~save-");
         name.push(path.file_name().unwrap_or_default());
-        let beside = path.with_file_name(name);
+        path.with_file_name(name)
+    }
+
+    /// Saves as careful programs do: writes a new file beside it, and renames that over it.
+    pub(crate) fn save(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let beside = Self::beside(path);
         self.open(&beside, true, true).and_then(|file| file.write(bytes, 0))?;
         self.rename(&beside, path)
     }

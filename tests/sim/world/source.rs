@@ -110,6 +110,10 @@ impl<'a> AtSource<'a> {
         let bytes = self.ledger.compose(self.side(), names::length(chance));
         let before = self.contents(path);
         let way = chance.random_range(0..3);
+        if way == 0 {
+            // A crash in the middle of an earlier save left it, and somebody may have taken it for a document since.
+            self.contents(&Person::beside(path)).iter().for_each(|gone| self.ledger.gone_at_source(self.agent, gone, false));
+        }
         let done = match way {
             0 => self.person.save(path, &bytes),
             1 => self.person.write(path, &bytes),

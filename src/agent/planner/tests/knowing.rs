@@ -110,6 +110,14 @@ async fn what_is_due_is_tried_again_although_others_ring_all_the_time() {
 }
 
 #[tokio::test]
+async fn what_is_due_and_was_forgotten_meanwhile_leaves_nothing_to_plan() {
+    let bench = bench().await;
+    bench.change(|tx| try_again(tx, set(), node(7))).await;
+    let dirty = bench.context.store.read(|read| read.scan::<Dirty>(&(set(),), None, 9)).unwrap();
+    assert!(dirty.iter().all(|((_, dirty), ())| *dirty != node(7)));
+}
+
+#[tokio::test]
 async fn what_the_coordinator_does_not_know_again_and_again_is_listed_anew() {
     let mut bench = Bench::new(SetShape::Documents).await;
     bench.synced(node(1), state(Kind::Document, None, "a"), 3).await;
