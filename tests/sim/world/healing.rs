@@ -18,7 +18,9 @@ use super::run::{AgentHost, Sim};
 const LIMIT: Duration = Duration::from_secs(900);
 /// How long one look at an agent may take.
 const LOOK: Duration = Duration::from_secs(30);
-/// How long nothing more is sent.
+/// How long reports of states and acknowledgements are on their way, and waits between two tries grow to their longest.
+const CALM: Duration = Duration::from_secs(90);
+/// How long nothing more is sent. No longer than that longest wait, so that each member is tried once in it.
 const QUIET: Duration = Duration::from_secs(60);
 /// What heartbeats and the transport's own pings may take in that time, for each agent.
 const QUIET_BYTES_MAX: u64 = 4_000;
@@ -147,8 +149,7 @@ impl Sim {
 
     /// Once everybody rests, nothing more is sent but that they live.
     async fn stays_quiet(&self) -> Vec<String> {
-        // Reports of states and acknowledgements are on their way.
-        sleep(Duration::from_secs(5)).await;
+        sleep(CALM).await;
         let before = self.net.bytes_sent();
         let tried_again: u64 = self.agents.iter().map(tried_again).sum();
         let calls: Vec<u64> = self.agents.iter().map(|host| host.machine.calls()).collect();
