@@ -11,7 +11,7 @@
 use super::journal;
 use crate::agent::state::{LocalSet, LocalSets, MemberRow, members};
 use crate::engine::{Activity, Source, Target};
-use crate::model::{NodeId, SetId, TargetNode};
+use crate::model::{Departure, JournalEntry, NodeId, SetId, TargetNode};
 use crate::store::{Read, ReadExt as _, StoreError, Transaction};
 
 /// The deepest folder that is looked at.
@@ -90,10 +90,10 @@ fn folder_of(row: &MemberRow) -> Option<NodeId> {
     row.member.target_node().and_then(|target| target.state.place.parent)
 }
 
-/// Another set of the same network that has a node.
+/// Another set of the same network that has a node, and it is in the cloud.
 fn set_of(read: &(impl Read + ?Sized), except: SetId, node: NodeId) -> Result<Option<SetId>, StoreError> {
     for set in siblings(read, except)? {
-        if members::load(read, set, node)?.is_some() {
+        if members::load(read, set, node)?.is_some_and(|row| row.member.target_node().is_some()) {
             return Ok(Some(set));
         }
     }
@@ -106,6 +106,22 @@ fn siblings(read: &(impl Read + ?Sized), set: SetId) -> Result<Vec<SetId>, Store
     let network = sets.iter().find(|(id, _)| *id == set).map(|(_, local)| local.definition.network.clone());
     let same = sets.into_iter().filter(|(id, local)| *id != set && Some(&local.definition.network) == network.as_ref());
     Ok(same.map(|(id, _)| id).collect())
+}
+
+/// Tells the set that a member was moved into at the source that it left the set which the cloud had it in.
+pub(super) fn left(tx: &mut Transaction<'_>, from: SetId, entry: &JournalEntry, departure: Departure) -> Result<(), StoreError> {
+    let node = entry.change.node();
+    for set in siblings(tx, from)? {
+        let Some(before) = members::load(tx, set, node)?.filter(|row| row.source.is_some()) else { continue };
+        let is_old = before.member.target_node().is_some_and(|target| target.revisions.newest() <= entry.sequence);
+        let Some(folder) = folder_of(&before).filter(|_| is_old) else { continue };
+        if members::load(tx, set, folder)?.is_none() {
+            let mut after = before.clone();
+            after.member.target = Target::Absent(departure);
+            members::save(tx, set, Some(&before), Some(&after))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether it is in another folder there than when both sides were last equal.

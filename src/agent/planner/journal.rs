@@ -31,7 +31,11 @@ pub fn take(tx: &mut Transaction<'_>, set: SetId, entries: &[JournalEntry], to: 
 fn one(tx: &mut Transaction<'_>, set: SetId, entry: &JournalEntry, world: &dyn World) -> Result<(), StoreError> {
     let node = entry.change.node();
     tracing::trace!(%set, ?entry, "told");
-    let target = newer(members::load(tx, set, node)?.map(|row| row.member.target), entry);
+    let held = members::load(tx, set, node)?.map(|row| row.member.target);
+    if let (None, Change::Left { departure, .. }) = (&held, &entry.change) {
+        crossing::left(tx, set, entry, *departure)?;
+    }
+    let target = newer(held, entry);
     if let Some(op) = entry.op
         && let Some(pushed) = tx.get::<InFlight>(&op)?
         && pushed.operation.set == set

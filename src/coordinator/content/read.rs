@@ -181,7 +181,7 @@ impl Manifest {
     }
 }
 
-/// Returns the pages of a member's manifest, top first, without those of another content of the member.
+/// Returns the pages of a member's manifest, top first, without those of another content of the member; all, if that is not known here.
 ///
 /// # Errors
 /// As [`require_held`].
@@ -193,8 +193,12 @@ pub fn read_manifest(
     content: ContentRef,
     base: Option<ContentRef>,
 ) -> Result<BoxStream<'static, Result<Vec<Blob>, Fault>>, Fault> {
-    let contents: Vec<_> = [content].into_iter().chain(base).collect();
-    let network = require_held(context, caller, set, node, &contents)?;
+    let network = require_held(context, caller, set, node, &[content])?;
+    // What is at the source need not have been in the cloud ever.
+    let base = match base {
+        Some(base) => context.read(|read| is_held(read, network, set, node, &[base]))?.then_some(base),
+        None => None,
+    };
     let difference = Difference::new(base.as_ref(), &content).map_err(|error| contradicts(&error))?;
     let manifest = Manifest { depot: context.depot.clone(), network, difference, supplied: None };
     let pages = try_unfold(manifest, |mut manifest| async move {

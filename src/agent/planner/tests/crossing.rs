@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::agent::repository::Stamp;
-use crate::model::{ContentRef, Hash};
+use crate::model::{ContentRef, Hash, Reason};
 
 /// The set that the cloud has things in.
 fn other() -> SetId {
@@ -117,6 +117,16 @@ async fn s_b15_news_of_what_was_moved_to_another_set_here_reach_it_there() {
     bench.plan().await;
     assert_eq!(bench.sets_of(30), [set()]);
     assert_eq!(bench.row(node(30)).unwrap().member.target, Target::Present(newer));
+}
+
+#[tokio::test]
+async fn s_b15_what_was_moved_to_another_set_here_and_is_deleted_in_the_cloud_is_held_there() {
+    let mut bench = Bench::of_two_sets().await;
+    bench.put(set(), 30, Some(document(10, "moved")), Some(document(20, "doc"))).await;
+    bench.tell_other(Change::Left { node: node(30), departure: Departure::Deleted }).await;
+    bench.plan().await;
+    let row = bench.row(node(30)).unwrap();
+    assert_eq!((row.member.target, row.status.now.reason), (Target::Absent(Departure::Deleted), Some(Reason::TargetNoLongerExists)));
 }
 
 #[tokio::test]
