@@ -20,8 +20,10 @@ pub const PARAMETER_BYTES_MIN: u32 = 2 * 1024;
 /// The largest maximum that is accepted from others: it bounds the memory for one chunk.
 pub const PARAMETER_BYTES_MAX: u32 = 1024 * 1024;
 
-/// How much is read at once. Each refill moves what is left over (less than one chunk) once.
-const READ_BYTES: usize = 1024 * 1024;
+/// How much is read at once, at most. Each refill moves what is left over (less than one chunk) once.
+const READ_BYTES_MAX: usize = 1024 * 1024;
+/// How much is read at first: most documents are small, and it costs more to clear a large buffer than to read one of them.
+const READ_BYTES_MIN: usize = 16 * 1024;
 
 /// The lengths by which a document was cut. They stand in the root page of its manifest, so that whoever extends it cuts alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -129,6 +131,8 @@ impl Cutter {
 pub struct Chunker<R> {
     source: R,
     cutter: Cutter,
+    /// How much to read next.
+    read_bytes: usize,
     ended: bool,
 }
 
@@ -136,13 +140,13 @@ impl<R: Read> Chunker<R> {
     /// Starts reading a document.
     #[must_use]
     pub fn new(source: R, parameters: ChunkerParameters) -> Self {
-        Self { source, cutter: Cutter::new(parameters), ended: false }
+        Self { source, cutter: Cutter::new(parameters), read_bytes: READ_BYTES_MIN, ended: false }
     }
 
     fn refill(&mut self) -> std::io::Result<()> {
         let buffer = &mut self.cutter.buffer;
         let filled = buffer.len();
-        buffer.resize(filled + READ_BYTES, 0);
+        buffer.resize(filled + self.read_bytes, 0);
         let read = loop {
             match self.source.read(&mut buffer[filled..]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -150,7 +154,11 @@ impl<R: Read> Chunker<R> {
             }
         };
         buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
-        self.ended = read? == 0;
+        let read = read?;
+        if read == self.read_bytes {
+            self.read_bytes = READ_BYTES_MAX.min(4 * read);
+        }
+        self.ended = read == 0;
         Ok(())
     }
 }

@@ -120,6 +120,8 @@ pub enum Table {
     EarlierLives = 187,
     /// `()` → the number of the newest kept version.
     SourceVersionNumber = 188,
+    /// Repository key → the order that the item is put in place for.
+    Placing = 189,
     /// Records of this module's own tests.
     #[cfg(test)]
     Test = 250,

@@ -219,15 +219,16 @@ impl Files for LinuxFiles {
     }
 
     fn list_attributes(&self, file: &Handle) -> Result<Vec<Vec<u8>>> {
-        let mut names = vec![0_u8; ATTRIBUTE_BYTES_MAX];
-        let length = fs::flistxattr(fd(file)?, names.as_mut_slice())?;
-        Ok(names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
+        let mut names = Vec::with_capacity(ATTRIBUTE_BYTES_MAX);
+        fs::flistxattr(fd(file)?, rustix::buffer::spare_capacity(&mut names))?;
+        Ok(names.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
     }
 
     fn attribute(&self, file: &Handle, name: &[u8]) -> Result<Vec<u8>> {
-        let mut value = vec![0_u8; ATTRIBUTE_BYTES_MAX];
-        let length = fs::fgetxattr(fd(file)?, name, value.as_mut_slice())?;
-        value.truncate(length);
+        let mut value = Vec::with_capacity(ATTRIBUTE_BYTES_MAX);
+        fs::fgetxattr(fd(file)?, name, rustix::buffer::spare_capacity(&mut value))?;
+        // Few have more than some bytes, and many are held at one time.
+        value.shrink_to_fit();
         Ok(value)
     }
 

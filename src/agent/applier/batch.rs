@@ -1,4 +1,4 @@
-//! One batch of orders: fetch, stage, flush, place, settle, keep, record.
+//! One batch of orders: fetch, stage, flush, announce, place, settle, keep, record.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use futures::{StreamExt as _, stream};
 use super::{content, displaced};
 use crate::agent::context::Context;
 use crate::agent::planner::applied::{self, Ending};
-use crate::agent::planner::{Order, committed};
-use crate::agent::repository::{At, Displaced, Leftover, Placed, RepoKey, Repository, RepositoryError, Staged};
+use crate::agent::planner::{Order, committed, placing};
+use crate::agent::repository::{At, Displaced, Leftover, Placed, RepoKey, Repository, RepositoryError, Staged, Stamp};
 use crate::agent::state::{Displacements, SourceRow, members};
 use crate::agent::tracker::Look;
 use crate::agent::versions::{self, Cause, Version};
@@ -62,6 +62,8 @@ struct Job {
     order: Order,
     blobs: Vec<Blob>,
     staged: Option<Staged>,
+    /// That of the new item that it puts in place.
+    key: Option<RepoKey>,
     done: Option<Done>,
     failed: Option<Ending>,
 }
@@ -78,18 +80,32 @@ pub(super) async fn work(context: &Context, bulk: Channel, orders: Vec<Order>) -
     let jobs = content::fetch(context, bulk, orders).await;
     let jobs: Vec<_> = jobs
         .into_iter()
-        .map(|fetched| Job { order: fetched.order, blobs: fetched.blobs, staged: fetched.staged, done: None, failed: fetched.failed })
+        .map(|fetched| {
+            let content::Ready { order, blobs, staged, failed } = fetched;
+            Job { order, blobs, staged, key: None, done: None, failed }
+        })
         .collect();
-    let repository = context.clone();
-    let jobs = match task::blocking("apply", move || place_all(&repository, jobs)).await {
-        Ok(jobs) => jobs,
-        // The orders stay on record and are planned again at the next start.
-        Err(lost) => {
-            tracing::error!(%lost, "a batch of changes at the source was lost");
-            return Ok(());
-        }
-    };
+    let Some(jobs) = step(context, jobs, stage_all).await else { return Ok(()) };
+    announce(context, &jobs).await?;
+    let Some(jobs) = step(context, jobs, place_all).await else { return Ok(()) };
     finish(context, jobs).await
+}
+
+/// Works on jobs in a thread. Orders that are lost there stay on record, and are planned again at the next start.
+async fn step(context: &Context, jobs: Vec<Job>, work: fn(&Context, Vec<Job>) -> Vec<Job>) -> Option<Vec<Job>> {
+    let context = context.clone();
+    let worked = task::blocking("apply", move || work(&context, jobs)).await;
+    worked.inspect_err(|lost| tracing::error!(%lost, "a batch of changes at the source was lost")).ok()
+}
+
+/// Says which items are about to be put in place, so that nobody takes them for somebody else's before they are on record.
+async fn announce(context: &Context, jobs: &[Job]) -> Result<(), StoreError> {
+    let ready = jobs.iter().filter(|job| job.failed.is_none());
+    let announced: Vec<_> = ready.filter_map(|job| Some((job.key.clone()?, job.order.clone()))).collect();
+    if announced.is_empty() {
+        return Ok(());
+    }
+    committed(context.store.transact(move |tx| announced.iter().try_for_each(|(key, order)| placing::begin(tx, key, order))).await)
 }
 
 /// Stores the permissions of documents before they are made read-only.
@@ -119,24 +135,27 @@ pub(super) fn at(order: &Order) -> Option<At> {
     Some(At { folder: source.folder.clone(), name, key: source.key.clone() })
 }
 
-/// Stages, flushes, places and settles. Blocks.
-fn place_all(context: &Context, mut jobs: Vec<Job>) -> Vec<Job> {
+/// Stages and flushes. Blocks.
+fn stage_all(context: &Context, mut jobs: Vec<Job>) -> Vec<Job> {
     for job in jobs.iter_mut().filter(|job| job.failed.is_none()) {
         if let Err(error) = stage(context, job) {
             job.failed = Some(ending(&job.order, &error));
         }
+        job.key = job.staged.as_ref().map(|staged| staged.key.clone());
     }
-    let mut staged = Vec::new();
-    for job in &mut jobs {
-        if job.failed.is_none() {
-            staged.extend(job.staged.take());
+    let staged: Vec<_> = jobs.iter().filter(|job| job.failed.is_none()).filter_map(|job| job.staged.as_ref()).collect();
+    if let Err(error) = context.repository.flush(&staged) {
+        for job in &mut jobs {
+            job.failed.get_or_insert_with(|| ending(&job.order, &error));
         }
     }
-    let flushed = context.repository.flush(&staged.iter().collect::<Vec<_>>());
-    let mut staged: BTreeMap<_, _> = staged.into_iter().map(|staged| (staged.op, staged)).collect();
+    jobs
+}
+
+/// Places and settles. Blocks.
+fn place_all(context: &Context, mut jobs: Vec<Job>) -> Vec<Job> {
     for job in jobs.iter_mut().filter(|job| job.failed.is_none()) {
-        let placed = flushed.clone().and_then(|()| place(context, &job.order, staged.remove(&job.order.op)));
-        match placed {
+        match place(context, &job.order, job.staged.take()) {
             Ok(done) => job.done = Some(done),
             Err(error) => job.failed = Some(ending(&job.order, &error)),
         }
@@ -153,10 +172,11 @@ fn place_all(context: &Context, mut jobs: Vec<Job>) -> Vec<Job> {
 
 fn stage(context: &Context, job: &mut Job) -> Result<(), RepositoryError> {
     let repository = &context.repository;
-    let order = &job.order;
+    let order = &mut job.order;
     match &order.apply {
         Apply::Create(state) => {
             let folder = new_folder(&**repository, order)?;
+            order.folder = Some(folder.clone());
             let mut staged = match (job.staged.take(), state.kind) {
                 (Some(staged), _) => staged,
                 (None, Kind::Folder) => repository.stage_folder(&folder, order.op)?,
@@ -274,18 +294,14 @@ fn update(
     let stamp = order.at.as_ref().map(|source| source.stamp).ok_or(RepositoryError::Gone)?;
     let mut now: Option<Placed> = None;
     let mut displaced = None;
-    if let Some(content) = content {
+    if content.is_some() {
         let (placed, old) = repository.replace(&staged.ok_or(RepositoryError::Gone)?, &at, &stamp)?;
         at.key.clone_from(&placed.key);
         (now, displaced) = (Some(placed), Some(old));
-        state.content = Some(content);
     } else if !properties.is_empty() {
         now = Some(repository.set_properties(&at, &stamp, &changes(properties))?);
     }
-    for (property, value) in properties {
-        let fits = state.properties.set(*property, value.clone());
-        debug_assert!(fits.is_ok(), "a value taken from properties fits its property");
-    }
+    change(&mut state, content, properties);
     if let Some(place) = place {
         let folder = new_folder(&**repository, order)?;
         match repository.rename(&at, &folder, &place.name) {
@@ -302,6 +318,29 @@ fn update(
     let aside = order.aside.clone().filter(|aside| *aside == at.name);
     let placed = now.ok_or(RepositoryError::Changed)?;
     Ok(Done { ending: Ending::There(row(order, placed, at.folder, aside), state), displaced })
+}
+
+fn change(state: &mut NodeState, content: Option<ContentRef>, properties: &[(Property, Option<Value>)]) {
+    state.content = content.or(state.content);
+    for (property, value) in properties {
+        let fits = state.properties.set(*property, value.clone());
+        debug_assert!(fits.is_ok(), "a value taken from properties fits its property");
+    }
+}
+
+/// How an order ended that put an item with this key in place, though nobody lived to say so. What became of the item since is not looked at
+/// here, nor whether it was to be moved after that.
+pub(super) fn placed(order: &Order, key: RepoKey) -> Option<Ending> {
+    let placed = Placed { key, stamp: Stamp::UNSEEN };
+    match &order.apply {
+        Apply::Create(state) => Some(Ending::There(row(order, placed, order.folder.clone()?, None), state.clone())),
+        Apply::Update { content, properties, .. } => {
+            let (mut state, at) = (order.planned_on.clone()?, at(order)?);
+            change(&mut state, *content, properties);
+            Some(Ending::There(row(order, placed, at.folder, order.aside.clone()), state))
+        }
+        Apply::StepAside | Apply::Protect | Apply::Delete => None,
+    }
 }
 
 fn row(order: &Order, placed: Placed, folder: RepoKey, aside: Option<Name>) -> SourceRow {
@@ -340,6 +379,7 @@ pub(super) fn ending(order: &Order, error: &RepositoryError) -> Ending {
 /// How an order ended, and what it displaced.
 struct Ended {
     order: Order,
+    key: Option<RepoKey>,
     ending: Ending,
     kept: Option<Version>,
     displaced: Option<Displaced>,
@@ -350,9 +390,11 @@ async fn finish(context: &Context, jobs: Vec<Job>) -> Result<(), StoreError> {
     // At one time, so that they share their flushes.
     let ended: Vec<_> = stream::iter(jobs).map(|job| end(context, job)).buffered(KEPT_AT_ONCE).collect().await;
     let world = context.world.clone();
-    let rows: Vec<_> = ended.iter().map(|ended| (ended.order.clone(), ended.ending.clone(), ended.kept.clone())).collect();
+    let row = |ended: &Ended| (ended.order.clone(), ended.key.clone(), ended.ending.clone(), ended.kept.clone());
+    let rows: Vec<_> = ended.iter().map(row).collect();
     let recorded = context.store.transact(move |tx| {
-        rows.iter().try_for_each(|(order, ending, kept)| {
+        rows.iter().try_for_each(|(order, key, ending, kept)| {
+            key.iter().try_for_each(|key| placing::end(tx, key))?;
             if let Some(version) = kept {
                 versions::list(tx, order.set, order.node, version.clone())?;
                 tx.put::<Displacements>(&order.op, &(order.set, order.node))?;
@@ -398,7 +440,7 @@ async fn end(context: &Context, job: Job) -> Ended {
         Some(displaced) => displaced::keep(context, &job.order, displaced).await,
         None => None,
     };
-    Ended { order: job.order, ending, kept, displaced }
+    Ended { order: job.order, key: job.key, ending, kept, displaced }
 }
 
 /// Discards what a failed order may have staged. An order that staged nothing, or placed it, leaves nothing to discard.
@@ -419,5 +461,54 @@ pub(super) const fn cause(order: &Order, as_expected: bool, locks_source: bool) 
         Apply::Update { conflict: true, .. } if locks_source => Cause::Locked,
         Apply::Update { conflict: true, .. } => Cause::Conflict,
         _ => Cause::Replaced,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::planner::tests::Bench;
+    use crate::agent::state::MemberRow;
+    use crate::model::{NodeId, OpId, PairingId, Properties, SetId, SetShape};
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn what_is_put_in_place_is_announced_from_before_that_until_it_is_on_record() {
+        let bench = Bench::new(SetShape::Documents).await;
+        let context = &bench.context;
+        let (set, node) = (SetId::from_uuid(Uuid::from_u128(1)), NodeId::from_uuid(Uuid::from_u128(2)));
+        let op = OpId::from_uuid(Uuid::from_u128(3));
+        let mut row = MemberRow::new(node, PairingId::from_uuid(Uuid::from_u128(4)));
+        row.operation = Some(op);
+        let stored = context.store.transact(move |tx| members::save(tx, set, None, Some(&row)));
+        stored.await.unwrap();
+        let place = Place { parent: None, name: Name::new("made").unwrap() };
+        let state = NodeState { kind: Kind::Folder, place, content: None, properties: Properties::default() };
+        let order = Order {
+            set,
+            set_in_cloud: set,
+            site: context.repository.sites()[0].name.clone(),
+            node,
+            op,
+            apply: Apply::Create(state.clone()),
+            at: None,
+            planned_on: None,
+            target: Some(state),
+            folder: None,
+            last_folder: None,
+            aside: None,
+        };
+        let job = Job { order, blobs: Vec::new(), staged: None, key: None, done: None, failed: None };
+        let jobs = step(context, vec![job], stage_all).await.unwrap();
+        let key = jobs[0].key.clone().unwrap();
+        announce(context, &jobs).await.unwrap();
+        assert!(!bench.path("made").exists());
+        let is_announced = || context.store.read(|read| placing::is_under_way(read, &key)).unwrap();
+        assert!(is_announced());
+        let jobs = step(context, jobs, place_all).await.unwrap();
+        assert!(bench.path("made").exists() && is_announced());
+        finish(context, jobs).await.unwrap();
+        assert!(!is_announced());
+        assert_eq!(bench.row(node).unwrap().source.unwrap().key, key);
     }
 }

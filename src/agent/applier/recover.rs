@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::displaced;
+use super::{batch, displaced};
 use crate::agent::context::Context;
-use crate::agent::planner::committed;
-use crate::agent::repository::{Displaced, Leftover};
+use crate::agent::planner::applied::{self, Ending};
+use crate::agent::planner::placing::{self, Placing};
+use crate::agent::planner::{Order, committed};
+use crate::agent::repository::{Displaced, Leftover, RepoKey, Repository, RepositoryError};
 use crate::agent::state::{Applying, Displacements, LocalSets, members};
 use crate::agent::versions::{self, Cause};
 use crate::engine::Activity;
@@ -20,9 +22,13 @@ use crate::task;
 /// When the store fails.
 pub async fn recover(context: &Context) -> Result<(), StoreError> {
     leftovers(context, true).await?;
+    let (placing, placed) = placed(context).await?;
+    let world = context.world.clone();
     let applying = context.store.read(|read| read.scan::<Applying>(&(), None, usize::MAX))?;
     let sets = context.store.read(|read| read.scan::<LocalSets>(&(), None, usize::MAX))?;
     let recovered = context.store.transact(move |tx| {
+        placed.iter().try_for_each(|(order, ending)| applied::record(tx, order, ending, &*world))?;
+        placing.iter().try_for_each(|key| placing::end(tx, key))?;
         for (op, (set, node)) in &applying {
             tx.delete::<Applying>(op)?;
             // What it took out of its place and could not be kept yet is still theirs.
@@ -40,6 +46,39 @@ pub async fn recover(context: &Context) -> Result<(), StoreError> {
         sets.iter().try_for_each(|(set, _)| members::update_set(tx, *set, |local| local.source_complete = false))
     });
     committed(recovered.await)
+}
+
+/// Returns what may have been put in place without a record of it, and how the orders of what was ended. Without that, people's renames of
+/// these items would make them strangers, and their members would be made a second time.
+async fn placed(context: &Context) -> Result<(Vec<RepoKey>, Vec<(Order, Ending)>), StoreError> {
+    let rows = context.store.read(|read| read.scan::<Placing>(&(), None, usize::MAX))?;
+    let (keys, orders): (Vec<_>, Vec<_>) = rows.into_iter().map(|((key,), order)| (RepoKey::from_bytes(&key), order)).unzip();
+    if keys.is_empty() {
+        return Ok((keys, Vec::new()));
+    }
+    let (repository, asked, work) = (context.repository.clone(), keys.clone(), orders.clone());
+    let found = match task::blocking("find what was placed", move || find_placed(&*repository, &asked, &work)).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "what was put in place before the end cannot be looked for; it is planned again from what is seen");
+            vec![false; keys.len()]
+        }
+        Err(lost) => {
+            tracing::error!(%lost, "what was put in place before the end was not looked for");
+            vec![false; keys.len()]
+        }
+    };
+    let ended = keys.iter().zip(orders).zip(found).filter(|(_, found)| *found);
+    let ended = ended.filter_map(|((key, order), _)| batch::placed(&order, key.clone()).map(|ending| (order, ending))).collect();
+    Ok((keys, ended))
+}
+
+/// Whether each item is in a place, durably.
+fn find_placed(repository: &dyn Repository, keys: &[RepoKey], orders: &[Order]) -> Result<Vec<bool>, RepositoryError> {
+    let found: Vec<_> = repository.locate(keys)?.iter().map(Option::is_some).collect();
+    let sites: BTreeSet<_> = orders.iter().zip(&found).filter(|(_, found)| **found).map(|(order, _)| &order.site).collect();
+    sites.into_iter().try_for_each(|site| repository.settle_all(site))?;
+    Ok(found)
 }
 
 /// Keeps and discards what lies around. At the start nothing is at work, so what is staged can go, too.
@@ -148,7 +187,10 @@ mod tests {
     use crate::agent::forget::forget_set;
     use crate::agent::planner::tests::Bench;
     use crate::agent::state::{Dirty, MemberRow};
-    use crate::model::{PairingId, SetShape};
+    use crate::content::ChunkerParameters;
+    use crate::engine::Target;
+    use crate::engine::reconcile::Apply;
+    use crate::model::{Kind, Name, NodeState, PairingId, Place, Properties, Revisions, Sequence, SetShape, TargetNode};
     use uuid::Uuid;
 
     #[tokio::test]
@@ -227,5 +269,78 @@ mod tests {
             assert!(!local.source_complete, "nothing is planned before the source was looked through");
             assert_eq!(repository.leftovers().unwrap(), []);
         }
+    }
+
+    /// Announces a document that the cloud has, and puts it in place if it is to be; nobody writes down that it was.
+    async fn cut_off(bench: &Bench, is_placed: bool) -> (MemberRow, RepoKey) {
+        let (set, node) = (SetId::from_uuid(Uuid::from_u128(1)), NodeId::from_uuid(Uuid::from_u128(2)));
+        let op = OpId::from_uuid(Uuid::from_u128(3));
+        let state = NodeState {
+            kind: Kind::Document,
+            place: Place { parent: None, name: Name::new("doc").unwrap() },
+            content: None,
+            properties: Properties::default(),
+        };
+        let repository = &bench.context.repository;
+        let site = repository.sites()[0].clone();
+        let folder = site.library.unwrap();
+        let target = TargetNode { node, state: state.clone(), revisions: Revisions::all_at(Sequence::new(1), &Properties::default()) };
+        let mut row = MemberRow::new(node, PairingId::from_uuid(Uuid::from_u128(4)));
+        row.member.target = Target::Present(target);
+        (row.operation, row.member.activity) = (Some(op), Activity::Applying);
+        let order = Order {
+            set,
+            set_in_cloud: set,
+            site: site.name,
+            node,
+            op,
+            apply: Apply::Create(state.clone()),
+            at: None,
+            planned_on: None,
+            target: Some(state.clone()),
+            folder: Some(folder.clone()),
+            last_folder: None,
+            aside: None,
+        };
+        let staged = repository.stage_document(&folder, op, ChunkerParameters::DEFAULT).unwrap();
+        let (key, begun) = (staged.key.clone(), row.clone());
+        let stored = bench.context.store.transact(move |tx| {
+            members::save(tx, set, None, Some(&begun))?;
+            tx.put::<Applying>(&op, &(set, node))?;
+            placing::begin(tx, &key, &order)
+        });
+        stored.await.unwrap();
+        if is_placed {
+            repository.place_new(&staged, &folder, &state.place.name).unwrap();
+        }
+        (row, staged.key)
+    }
+
+    #[tokio::test]
+    async fn edge_k02_what_was_put_in_place_before_a_crash_and_renamed_since_is_still_its_members() {
+        let bench = Bench::new(SetShape::Documents).await;
+        let (cut_off, key) = cut_off(&bench, true).await;
+        std::fs::rename(bench.path("doc"), bench.path("renamed")).unwrap();
+        recover(&bench.context).await.unwrap();
+        let row = bench.row(cut_off.member.node).unwrap();
+        let source = row.source.as_ref().unwrap();
+        assert_eq!((&source.key, row.member.activity, row.operation), (&key, Activity::Idle, None));
+        // As it was placed: the tracker sees the rename then, and that it is one because base has the name that was given.
+        let base = row.member.base.as_ref().unwrap();
+        assert_eq!((row.member.source_node().map(|source| &source.state), base.place.name.as_str()), (Some(base), "doc"));
+        assert!(!bench.context.store.read(|read| placing::is_under_way(read, &key)).unwrap());
+        let entry = bench.context.repository.look(&source.folder, &Name::new("renamed").unwrap()).unwrap().unwrap();
+        assert!(entry.key == key && !entry.stamp.unchanged_since(&source.stamp), "what was written to it since is read");
+    }
+
+    #[tokio::test]
+    async fn edge_k02_what_was_announced_before_a_crash_and_not_put_in_place_is_not_there() {
+        let bench = Bench::new(SetShape::Documents).await;
+        let (cut_off, key) = cut_off(&bench, false).await;
+        recover(&bench.context).await.unwrap();
+        let row = bench.row(cut_off.member.node).unwrap();
+        assert_eq!((row.source, row.member.activity, row.member.base), (None, Activity::Idle, None));
+        assert!(!bench.context.store.read(|read| placing::is_under_way(read, &key)).unwrap());
+        assert_eq!(bench.context.repository.leftovers().unwrap(), []);
     }
 }

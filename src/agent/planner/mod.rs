@@ -11,6 +11,7 @@ mod crossing;
 mod departing;
 pub mod journal;
 pub mod outcome;
+pub mod placing;
 mod status;
 #[cfg(test)]
 pub(in crate::agent) mod tests;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -42,7 +44,7 @@ const UNDER_WAY_MAX: usize = 4_096;
 const RETRY_TICK: Duration = Duration::from_millis(500);
 
 /// Something for the applier to do at the source.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// The set.
     pub set: SetId,

@@ -200,6 +200,12 @@ pub trait Repository: std::fmt::Debug + Send + Sync {
     /// When the medium fails: what was done since the last success may be undone by a crash.
     fn settle(&self) -> Result<()>;
 
+    /// Makes all names at a site durable, whoever gave them, and when: also before a crash.
+    ///
+    /// # Errors
+    /// When the site is not healthy, or the medium fails.
+    fn settle_all(&self, site: &SiteName) -> Result<()>;
+
     /// Returns the permissions of a document, to be stored before it is protected.
     ///
     /// # Errors

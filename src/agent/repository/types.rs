@@ -140,6 +140,9 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// That of an item that was not looked at: no item is unchanged since.
+    pub const UNSEEN: Self = Self { size_bytes: 0, modified: 0, changed: 0, inode: 0, settled: false };
+
     /// Whether an item that has this stamp now is the same as when it had `earlier`. A stamp that was taken within the clock's grain
     /// of a change proves nothing, so this can be `false` for two equal stamps.
     #[must_use]

@@ -15,6 +15,7 @@
 //! | [`Waiting`] | set, what for, node | who is planned again when that changes |
 //! | [`InFlight`] | operation | a push whose outcome is not known |
 //! | [`Applying`] | operation | a change of the source that is being made |
+//! | [`Placing`](super::planner::placing::Placing) | repository key | whose the item is that is being put in place |
 //! | [`Displacements`] | operation | whose document it took out of its place |
 //! | [`Unreported`] | set, node | whose status the coordinator has not heard yet |
 //! | [`Retries`] | when, set, node | what to plan again at a time |

@@ -213,15 +213,18 @@ impl Tracker {
             self.waiting.remove(&later.place());
             self.push(later.wanted);
         }
-        let Asked { folders, members, sets, everything } = self.looker.context.looks.take();
-        for (folder, scope) in folders {
-            self.push(Wanted { scope, ..Wanted::all(folder, false) });
-        }
-        for (set, node) in members {
+        let mut asked = self.looker.context.looks.take();
+        for (set, node) in std::mem::take(&mut asked.members) {
             match self.looker.place(set, node) {
-                Ok(place) => place.into_iter().for_each(|wanted| self.push(wanted)),
+                Ok(Some(wanted)) if wanted.deep => self.push(wanted),
+                // Of one folder, they are looked at together, with what else is to be looked at in it.
+                Ok(place) => place.into_iter().for_each(|wanted| asked.folder(wanted.folder, wanted.scope)),
                 Err(failure) => tracing::warn!(%failure, "a member could not be looked at"),
             }
+        }
+        let Asked { folders, sets, everything, .. } = asked;
+        for (folder, scope) in folders {
+            self.push(Wanted { scope, ..Wanted::all(folder, false) });
         }
         if !everything && sets.is_empty() {
             return;

@@ -83,7 +83,7 @@ impl Asked {
         self.folders.is_empty() && self.members.is_empty() && self.sets.is_empty() && !self.everything
     }
 
-    fn folder(&mut self, folder: RepoKey, scope: Scope) {
+    pub(super) fn folder(&mut self, folder: RepoKey, scope: Scope) {
         match self.folders.get_mut(&folder) {
             Some(asked) => asked.join(scope),
             None => drop(self.folders.insert(folder, scope)),

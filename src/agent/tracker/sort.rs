@@ -7,6 +7,7 @@
 //! | that of a child or member which still has it at its own place | another name of the same item: a new node |
 //! | that of a member elsewhere | that member, moved here |
 //! | that of a member elsewhere that was never equal on both sides, over a child that was | an edit of that child |
+//! | unknown, and about to be said to be a member's by the applier | looked at again |
 //! | unknown, at the name of a child whose item is gone | an edit of that child: somebody saved by writing a new item |
 //! | unknown | a new node |
 //!
@@ -16,6 +17,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::ingest::veils;
 use super::scene::{Known, Scene};
+use crate::agent::planner::placing;
 use crate::agent::repository::{Entry, Item, RepoKey, UnsupportedKind};
 use crate::model::{Kind, Name, NodeId, Reason};
 use crate::store::{Read, StoreError};
@@ -167,7 +169,14 @@ impl<'a, R: Read + ?Sized> Sorter<'a, R> {
         if !siblings.is_empty() {
             return Ok(Some(Guess::New { linked: true }).filter(|_| self.scene.parent.is_some()));
         }
-        let Some(other) = Known::by_key(self.read, &entry.key)? else { return Ok(self.unknown(name, kind)) };
+        let Some(other) = Known::by_key(self.read, &entry.key)? else {
+            // Ours, and perhaps renamed since: which member it is will be said in a moment.
+            if placing::is_under_way(self.read, &entry.key)? {
+                self.sorted.busy = true;
+                return Ok(None);
+            }
+            return Ok(self.unknown(name, kind));
+        };
         if other.set != self.scene.set && other.direct {
             self.odd(entry, Reason::AlreadySynced, String::new());
             // It may have moved. Its place is not looked at from here: two that swapped places would send looks to and fro for ever.

@@ -125,3 +125,23 @@ proptest! {
         prop_assert!(blobs.read(&content) == bytes);
     }
 }
+
+/// Notes how large the buffers are that it is given.
+struct Noting<'a>(&'a [u8], &'a mut usize);
+
+impl std::io::Read for Noting<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        *self.1 = (*self.1).max(buffer.len());
+        self.0.read(buffer)
+    }
+}
+
+#[test]
+fn the_memory_to_read_with_goes_by_the_length_of_the_document() {
+    let largest = |length| {
+        let (bytes, mut largest) = (vec![0; length], 0);
+        Chunker::new(Noting(&bytes, &mut largest), ChunkerParameters::DEFAULT).for_each(drop);
+        largest
+    };
+    assert_eq!([largest(100), largest(10_000), largest(8 << 20)], [16 << 10, 16 << 10, 1 << 20]);
+}

@@ -178,8 +178,9 @@ pub(super) fn target_decides<V: TreeView>(view: &V, member: &Member) -> Result<b
 fn is_moved_into_itself<V: TreeView>(view: &V, member: &Member) -> Result<bool, V::Error> {
     let parent = |state: &NodeState| state.place.parent;
     let moved_there = |step: &Member| step.target_node().map(|target| parent(&target.state)) != step.base.as_ref().map(parent);
+    let moved_here = |folder| member.base.as_ref().is_none_or(|base| parent(base) != Some(folder));
     match member.source_node().and_then(|source| parent(&source.state)) {
-        Some(folder) if !moved_there(member) => {
+        Some(folder) if moved_here(folder) && !moved_there(member) => {
             let Some(path) = names::path_to(view, folder, member.node, names::Side::Target)? else { return Ok(false) };
             if path.iter().any(moved_there) {
                 return Ok(true);

@@ -74,7 +74,7 @@ pub enum Step {
 }
 
 /// A change of the source.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Apply {
     /// Make the node.
     Create(NodeState),

@@ -105,7 +105,7 @@ impl Bench {
         committed(self.context.store.transact(body).await).unwrap()
     }
 
-    fn row(&self, node: NodeId) -> Option<MemberRow> {
+    pub(in crate::agent) fn row(&self, node: NodeId) -> Option<MemberRow> {
         self.context.store.read(|read| members::load(read, set(), node)).unwrap()
     }
 
@@ -177,7 +177,7 @@ impl Bench {
         .await;
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(in crate::agent) fn path(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join("Sites/swsdp/documentLibrary").join(name)
     }
 

@@ -295,6 +295,10 @@ impl Repository for FilesystemRepository {
         self.settle()
     }
 
+    fn settle_all(&self, site: &SiteName) -> Result<()> {
+        self.settle_all(site)
+    }
+
     fn protection(&self, at: &At) -> Result<Protection> {
         self.protection(at)
     }

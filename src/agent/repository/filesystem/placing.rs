@@ -11,7 +11,7 @@ use super::reading::{FilesystemDocument, Opened};
 use super::site::{DISPLACED, Root, STAGING};
 use super::staging::op_name;
 use super::{FilesystemRepository, lock, refused};
-use crate::agent::repository::{At, Displaced, Placed, Protection, RepoKey, RepositoryError, Result, Staged, Stamp};
+use crate::agent::repository::{At, Displaced, Placed, Protection, RepoKey, RepositoryError, Result, SiteName, Staged, Stamp};
 use crate::model::{Name, OpId, Property, Value};
 use crate::sys::{Access, Errno, FileKind, FileStat, Handle};
 
@@ -278,5 +278,8 @@ impl FilesystemRepository {
             }
         }
         Ok(())
+    }
+    pub(super) fn settle_all(&self, site: &SiteName) -> Result<()> {
+        self.files.flush_file_system(&self.enter(self.site(site)?)?.dir).map_err(refused)
     }
 }

@@ -368,6 +368,10 @@ impl Repository for Fake {
         Err(WRITES)
     }
 
+    fn settle_all(&self, _: &SiteName) -> Result<()> {
+        Err(WRITES)
+    }
+
     fn protection(&self, _: &At) -> Result<Protection> {
         Err(WRITES)
     }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use self::fake::{Fake, key};
 use super::oddities;
 use super::scene::Known;
-use super::{Look, LookQueue, Tracker, settled};
+use super::{Look, LookQueue, Scope, Tracker, settled};
 use crate::agent::AtWork;
 use crate::agent::context::Context;
 use crate::agent::repository::{Item, RepoKey, Repository as _, Resolved, SiteName};
@@ -317,4 +317,19 @@ async fn those_who_wait_are_told_when_all_was_looked_at() {
     tasks.cancel().cancel();
     running.join().await.unwrap();
     assert!(!settled(&context).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_of_one_folder_are_looked_at_together() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a", "a");
+    bench.at().write("top/b", "b");
+    bench.rescan().await;
+    for path in ["top/a", "top/b"] {
+        bench.context.looks.look(set(1), Look::Member(bench.node(path)));
+    }
+    bench.context.looks.look(set(1), Look::Name(bench.key("top"), name("b")));
+    bench.tracker.gather().await;
+    let [wanted] = &bench.tracker.stack[..] else { panic!("{:?}", bench.tracker.stack) };
+    assert_eq!(wanted.scope, Scope::Names([name("a"), name("b")].into()));
 }

@@ -5,11 +5,14 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Bench, SUBFOLDERS, name, set};
-use crate::agent::repository::EntryName;
-use crate::agent::state::MemberRow;
-use crate::agent::state::members::update;
-use crate::engine::{Activity, Source};
-use crate::model::{Kind, NodeId, Property, Reason, SetShape, Value};
+use crate::agent::planner::{Order, placing};
+use crate::agent::repository::{EntryName, SiteName, Stamp};
+use crate::agent::state::members::{save, update};
+use crate::agent::state::{MemberRow, SourceRow};
+use crate::engine::reconcile::Apply;
+use crate::engine::{Activity, Source, SourceNode};
+use crate::model::{Kind, NodeId, NodeState, OpId, PairingId, Place, Properties, Property, Reason, SetShape, Value};
+use crate::store::Transaction;
 
 #[tokio::test(start_paused = true)]
 async fn s_b13_a_rename_keeps_the_node() {
@@ -438,4 +441,60 @@ async fn edge_m04_an_item_at_one_place_is_one_member() {
     bench.at().rename("top/a.txt", "top/b.txt");
     bench.rescan().await;
     assert_eq!(bench.node("top/b.txt"), node, "it is still known by its key");
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_k02_what_the_applier_put_in_place_is_nobody_elses_when_it_is_renamed_before_it_is_on_record() {
+    let mut bench = Bench::with_folder().await;
+    let (top, made) = (bench.node("top"), NodeId::from_uuid(Uuid::from_u128(9)));
+    bench.at().write("top/a", "a");
+    let (folder, key) = (bench.key("top"), bench.key("top/a"));
+    let state = NodeState {
+        kind: Kind::Document,
+        place: Place { parent: Some(top), name: name("a") },
+        content: None,
+        properties: Properties::default(),
+    };
+    let order = Order {
+        set: set(1),
+        set_in_cloud: set(1),
+        site: SiteName("site".to_owned()),
+        node: made,
+        op: OpId::from_uuid(Uuid::from_u128(8)),
+        apply: Apply::Create(state.clone()),
+        at: None,
+        planned_on: None,
+        target: Some(state.clone()),
+        folder: Some(folder.clone()),
+        last_folder: None,
+        aside: None,
+    };
+    let announced = key.clone();
+    bench.context.store.transact(move |tx| placing::begin(tx, &announced, &order)).await.unwrap();
+    bench.at().rename("top/a", "top/b");
+    bench.observed();
+    bench.touch(&["top/a", "top/b"]).await;
+    assert!(bench.member(1, "top/b").is_none() && bench.observed().is_empty());
+    let recorded = move |tx: &mut Transaction<'_>| {
+        let mut row = MemberRow::new(made, PairingId::from_uuid(Uuid::from_u128(7)));
+        row.member.source = Source::Present(SourceNode { state: state.clone(), properties_known: true, problem: None });
+        row.source = Some(SourceRow {
+            key: key.clone(),
+            folder: folder.clone(),
+            aside: None,
+            stamp: Stamp::UNSEEN,
+            custom_type: None,
+            notes: Vec::new(),
+            left_library: false,
+            obsolete: Properties::default(),
+            protected: false,
+        });
+        placing::end(tx, &key)?;
+        save(tx, set(1), None, Some(&row))
+    };
+    bench.context.store.transact(recorded).await.unwrap();
+    // By itself: nothing reports the rename again.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    bench.settle().await;
+    assert_eq!(bench.node("top/b"), made);
 }
