@@ -62,7 +62,7 @@ fn newer(held: Option<Target>, entry: &JournalEntry) -> Target {
     }
 }
 
-/// Returns the newer of two states; of two of which one says nothing of revisions, the other.
+/// Returns the newer of two states of which the second was told later; one that is there counts for more than one that is not.
 pub(super) fn newer_of(held: Target, told: &Target) -> Target {
     match (&held, told) {
         (Target::Present(present), Target::Present(told)) if is_newer(present, told) => held,
@@ -145,7 +145,8 @@ fn is_orphan(tx: &Transaction<'_>, set: SetId, row: &MemberRow) -> Result<bool, 
 }
 
 /// Ends a complete listing: members that it did not show, and that no entry of the journal removed, are unknown to the coordinator. They
-/// are offered again, never deleted; but what the cloud has in another set still was not looked for. Returns from where to go on, until all were looked through.
+/// are offered again, never deleted; but what the cloud has in another set still was not looked for. Returns from where to go on, until all
+/// were looked through.
 ///
 /// # Errors
 /// When the store fails.

@@ -79,7 +79,8 @@ pub(super) fn ingest(tx: &mut Transaction<'_>, sightings: &[Sighting]) -> Result
         .iter()
         .map(|sighting| {
             let verdict = ingest_one(tx, sighting)?;
-            tracing::trace!(set = %sighting.set, parent = ?sighting.parent, name = %sighting.name, identity = ?sighting.identity, ?verdict, "seen");
+            let Sighting { set, parent, name, identity, .. } = sighting;
+            tracing::trace!(%set, ?parent, %name, ?identity, ?verdict, "seen");
             Ok(verdict)
         })
         .collect()

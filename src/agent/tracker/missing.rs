@@ -9,7 +9,7 @@ use super::Failure;
 use super::ingest::{Verdict, depart, remove, trouble};
 use super::look::Looker;
 use super::outcome::{Missing, Outcome, Wanted};
-use super::queue::{Scope, Topic};
+use super::queue::{Look, Scope, Topic};
 use super::scene::{self, Known};
 use super::sort::{Guess, Spot, describe, is_outdated};
 use crate::agent::forget::unprotect_at;
@@ -61,16 +61,20 @@ impl Looker {
     /// Decides about members, at most a batch of them.
     pub(super) async fn decide(&self, missing: Vec<Missing>) -> Result<Outcome, Failure> {
         let mut outcome = Outcome::default();
-        let known: Vec<_> = self.context.store.read(|read| {
+        let rows: Vec<_> = self.context.store.read(|read| {
             let rows = missing.iter().map(|missing| load(read, missing.set, missing.node));
-            rows.collect::<Result<Vec<_>, _>>()
+            rows.collect::<Result<_, _>>()
         })?;
-        let known: Vec<_> = (missing.iter().zip(known))
-            .filter_map(|(missing, row)| {
-                row.filter(|row| row.source_revision == missing.revision).and_then(|row| Known::of(missing.set, &row))
-            })
-            .filter(|known| !known.applying)
-            .collect();
+        let mut known = Vec::with_capacity(rows.len());
+        for (missing, row) in missing.iter().zip(rows) {
+            match row.and_then(|row| Known::of(missing.set, &row)) {
+                Some(same) if same.revision == missing.revision && !same.applying => known.push(same),
+                // Another look wrote down something since, perhaps of before it went, or something is being done to it. Nobody need report it
+                // again.
+                Some(_) => self.context.looks.look(missing.set, Look::Member(missing.node)),
+                None => {}
+            }
+        }
         if known.is_empty() {
             return Ok(outcome);
         }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Bench, SUBFOLDERS, name, set};
+use super::{Bench, Look, SUBFOLDERS, name, set};
 use crate::agent::planner::{Order, placing};
 use crate::agent::repository::{EntryName, SiteName, Stamp};
 use crate::agent::state::members::{save, update};
@@ -497,4 +498,28 @@ async fn edge_k02_what_the_applier_put_in_place_is_nobody_elses_when_it_is_renam
     tokio::time::advance(Duration::from_secs(1)).await;
     bench.settle().await;
     assert_eq!(bench.node("top/b"), made);
+}
+
+/// Found by running tests beside other work: it was seen, then removed, and both were written down the other way round.
+#[tokio::test(start_paused = true)]
+async fn s_d06_what_a_slower_look_wrote_down_of_what_is_gone_is_not_the_last_word() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("top/a", "a");
+    bench.touch(&["top/a"]).await;
+    let node = bench.node("top/a");
+    bench.at().remove("top/a");
+    bench.context.looks.look(set(1), Look::Name(bench.key("top"), name("a")));
+    bench.tracker.work(&CancellationToken::new()).await;
+    assert_eq!(bench.tracker.missing.len(), 1);
+    let seen = bench.context.store.transact(move |tx| {
+        update(tx, set(1), node, |row| {
+            row.map(|mut row| {
+                row.source_revision += 1;
+                row
+            })
+        })
+    });
+    seen.await.unwrap();
+    bench.settle().await;
+    assert!(bench.is_absent(node));
 }
