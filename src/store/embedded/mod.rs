@@ -86,9 +86,14 @@ fn make_if_missing(path: &Path, options: &RedbOptions) -> Result<(), OpenError> 
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
-/// Opens the file, readable by nobody else: it holds password hashes and tokens.
+/// Opens the file, readable by nobody else: it holds password hashes and tokens. What is read from it then is what the disk holds.
+///
+/// After a flush failed, Linux counts what it could not write as written: programs still read it, also those that open the file anew, and a
+/// loss of power takes it away together with all that was built on it since.
 fn file(path: &Path) -> io::Result<FileBackend> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.sync_data()?;
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
     FileBackend::new(file).map_err(io::Error::other)
 }
 

@@ -69,6 +69,16 @@ impl Content {
         self.settled();
     }
 
+    /// As Linux when it is told that nobody needs what it keeps in memory: what is clean is read from the disk again.
+    pub(super) fn forget(&mut self) {
+        for block in (0..self.seen.len().div_ceil(BLOCK_BYTES)).filter(|block| !self.dirty.contains(block)) {
+            let (start, end) = bounds(block, self.seen.len());
+            let kept = end.min(self.durable.len()).max(start);
+            self.seen[start..kept].copy_from_slice(&self.durable[start.min(kept)..kept]);
+            self.seen[kept..end].fill(0);
+        }
+    }
+
     fn settled(&mut self) {
         self.resized = false;
         self.shortest = self.seen.len();

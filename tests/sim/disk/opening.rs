@@ -190,6 +190,15 @@ impl State {
         }
     }
 
+    /// Forgets what is kept in memory of a file, as far as it is clean.
+    pub(super) fn forget_cached(&mut self, open: u64) -> Result<()> {
+        let place = self.opened_place(open)?;
+        if let Body::Regular(content) = &mut self.node_mut(place.node).body {
+            content.forget();
+        }
+        Ok(())
+    }
+
     /// Makes everything on a file system durable.
     pub(super) fn flush_volume(&mut self, volume: usize) {
         for node in self.nodes.values_mut().filter(|node| node.volume == volume) {

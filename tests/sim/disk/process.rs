@@ -117,6 +117,12 @@ impl Process {
         id.map(|id| self.wrap(id))
     }
 
+    /// Forgets what is kept in memory of a file, as far as it is clean.
+    pub(super) fn forget_cached(&self, file: &Handle) -> Result<()> {
+        let id = self.id(file)?;
+        self.disk.state().forget_cached(id)
+    }
+
     /// Sets the length of an open file.
     pub(super) fn set_length(&self, file: &Handle, length: u64) -> Result<()> {
         let id = self.id(file)?;

@@ -24,12 +24,14 @@ pub(crate) struct DiskPacks {
 }
 
 impl Process {
-    /// Opens the file of a store, or makes it; its name is durable then.
+    /// Opens the file of a store as the store does, or makes it; its name is durable then.
     ///
     /// # Errors
     /// What the system says.
     pub(crate) fn database(&self, path: &Path) -> io::Result<DiskFile> {
         let file = self.open_writable(path)?;
+        self.flush(&file)?;
+        self.forget_cached(&file)?;
         self.flush(&self.open_root(path.parent().unwrap_or(Path::new("/")))?)?;
         Ok(DiskFile { process: self.clone(), file })
     }
