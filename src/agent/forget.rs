@@ -4,7 +4,7 @@
 //! the coordinator counts these members as ended, too; else its next listing would bring them back.
 
 use super::context::Context;
-use super::planner::committed;
+use super::planner::{committed, let_go};
 use super::repository::At;
 use super::state::{LocalSets, MemberRow, Members, members};
 use super::tracker::{Look, oddities};
@@ -26,6 +26,7 @@ pub(super) async fn forget_set(context: &Context, set: SetId) -> Result<(), Stor
     while committed(context.store.transact(move |tx| oddities::forget(tx, set, PAGE)).await)? {}
     committed(context.store.transact(move |tx| tx.delete::<LocalSets>(&set)).await)?;
     context.looks.everything();
+    context.planner.notify_one();
     Ok(())
 }
 
@@ -38,7 +39,7 @@ pub(super) async fn forget_member(context: &Context, set: SetId, node: NodeId) -
     let Some(row) = row else { return Ok(()) };
     unprotect(context, &row).await;
     // A folder goes first: nothing that is seen in it then becomes a member again.
-    committed(context.store.transact(move |tx| members::update(tx, set, node, |_| None)).await)?;
+    committed(context.store.transact(move |tx| let_go(tx, set, node)).await)?;
     if local.is_some_and(|local| local.definition.shape != SetShape::Documents) {
         forget_members(context, set).await?;
     }
@@ -58,8 +59,7 @@ async fn forget_members(context: &Context, set: SetId) -> Result<(), StoreError>
         for (_, row) in &rows {
             unprotect(context, row).await;
         }
-        let forgotten =
-            context.store.transact(move |tx| rows.iter().try_for_each(|((_, node), _)| members::update(tx, set, *node, |_| None)));
+        let forgotten = context.store.transact(move |tx| rows.iter().try_for_each(|((_, node), _)| let_go(tx, set, *node)));
         committed(forgotten.await)?;
     }
 }

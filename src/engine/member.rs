@@ -114,6 +114,12 @@ pub trait TreeView {
     /// When it cannot be read.
     fn target_children(&self, parent: NodeId) -> Result<Vec<NodeId>, Self::Error>;
 
+    /// Returns one of what the target has in a folder and the source in another set: somebody moved it there, and the target has yet to follow.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn target_guest(&self, parent: NodeId) -> Result<Option<NodeId>, Self::Error>;
+
     /// Returns the set's options.
     fn options(&self) -> SetOptions;
 

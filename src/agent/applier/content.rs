@@ -12,6 +12,7 @@ use crate::agent::planner::Order;
 use crate::agent::planner::applied::Ending;
 use crate::agent::repository::{Document, Repository, RepositoryError, Staged};
 use crate::content::{Blob, BlobKind, ChunkerParameters};
+use crate::engine::reconcile::Apply;
 use crate::model::{ContentRef, Hash, OpId, Reason, SetId};
 use crate::task::{self, Lost};
 use crate::transfer::{Fetched, Part, TransferError, Wanted, entries, fetch_large, fetch_small, is_small};
@@ -89,6 +90,7 @@ fn failure(error: &TransferError) -> Ending {
 
 /// Fetches a large content straight into its staging place, taking from the old document what it already has.
 async fn fetch_one_large(context: &Context, bulk: Channel, order: &Order, content: &ContentRef) -> Result<Staged, Ending> {
+    name_is_free(context, order).await?;
     let base = order.planned_on.as_ref().and_then(|state| state.content).filter(|base| base.height > 0);
     let held = match &base {
         Some(base) => entries(&context.depot, base).await.unwrap_or_default(),
@@ -108,6 +110,19 @@ async fn fetch_one_large(context: &Context, bulk: Channel, order: &Order, conten
         (Ok(Err(error)), _) => Err(ending(order, &error)),
         (_, Err(error)) => Err(failure(&error)),
         (Err(lost), _) => Err(Ending::Failed(Reason::Internal, lost.to_string())),
+    }
+}
+
+/// Looks whether a new document can have its name, before its content is fetched once more at each try.
+async fn name_is_free(context: &Context, order: &Order) -> Result<(), Ending> {
+    let Apply::Create(state) = &order.apply else { return Ok(()) };
+    let (repository, wanted, name) = (context.repository.clone(), order.clone(), state.place.name.clone());
+    let seen = task::blocking("look for a name", move || repository.look(&new_folder(&*repository, &wanted)?, &name)).await;
+    match seen {
+        Ok(Ok(None)) => Ok(()),
+        Ok(Ok(Some(_))) => Err(ending(order, &RepositoryError::Exists)),
+        Ok(Err(error)) => Err(ending(order, &error)),
+        Err(lost) => Err(Ending::Failed(Reason::Internal, lost.to_string())),
     }
 }
 

@@ -43,10 +43,12 @@ pub async fn run(
 ) -> Result<(), StoreError> {
     let at_one_time = Arc::new(Semaphore::new(context.config.downloads.max(1)));
     let mut batch = Vec::new();
+    let (failing, mut failed) = mpsc::channel(1);
     loop {
         let received = tokio::select! {
             biased;
             () = cancel.cancelled() => return Ok(()),
+            Some(error) = failed.recv() => return Err(error),
             received = orders.recv_many(&mut batch, BATCH) => received,
         };
         if received == 0 {
@@ -54,12 +56,13 @@ pub async fn run(
         }
         for orders in batch::divide(std::mem::take(&mut batch)) {
             let Ok(permit) = Arc::clone(&at_one_time).acquire_owned().await else { return Ok(()) };
-            let (context, bulk, under_way) = (context.clone(), bulk.clone(), under_way.clone());
+            let (context, bulk, under_way, failing) = (context.clone(), bulk.clone(), under_way.clone(), failing.clone());
             drop(tasks.spawn("apply", async move {
                 let count = orders.len();
                 if let Err(error) = batch::work(&context, bulk, orders).await {
-                    // The orders stay on record, and are planned again at the next start.
+                    // The orders stay on record, and are planned again at the next start, which this leads to.
                     tracing::error!(%error, "what was applied could not be recorded");
+                    let _another_failed_first = failing.try_send(error);
                 }
                 under_way.end(count);
                 drop(permit);

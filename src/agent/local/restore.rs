@@ -177,7 +177,7 @@ enum Target {
 
 impl Work {
     fn begin(repository: Arc<dyn Repository>, op: OpId, path: &Path) -> Result<Self, RepositoryError> {
-        let target = Target::at(&*repository, path)?;
+        let target = Target::at(&*repository, op, path)?;
         let folder = match &target {
             Target::Over(at, _) => &at.folder,
             Target::New(folder, _) => folder,
@@ -210,7 +210,7 @@ impl Work {
 }
 
 impl Target {
-    fn at(repository: &dyn Repository, path: &Path) -> Result<Self, RepositoryError> {
+    fn at(repository: &dyn Repository, op: OpId, path: &Path) -> Result<Self, RepositoryError> {
         match repository.resolve(path) {
             Ok(Resolved { folders, entry, .. }) => {
                 let folder = folders.last().cloned().ok_or(RepositoryError::Gone)?;
@@ -218,13 +218,8 @@ impl Target {
                 Ok(Self::Over(At { folder, name, key: entry.key }, entry.stamp))
             }
             Err(NotSyncable::Repository(RepositoryError::Gone)) => {
-                let folder = path.parent().ok_or(RepositoryError::Gone)?;
-                let name = path.file_name().and_then(|name| Name::new(name.to_string_lossy()).ok()).ok_or(RepositoryError::Gone)?;
-                match repository.resolve(folder) {
-                    Ok(Resolved { entry, .. }) => Ok(Self::New(entry.key, name)),
-                    Err(NotSyncable::Repository(error)) => Err(error),
-                    Err(_) => Err(RepositoryError::Unsupported("restoring to the top of a library")),
-                }
+                let (folder, name) = split(path)?;
+                Ok(Self::New(folder_at(repository, op, folder)?, name))
             }
             Err(NotSyncable::Repository(error)) => Err(error),
             Err(_) => Err(RepositoryError::Changed),
@@ -232,13 +227,42 @@ impl Target {
     }
 }
 
-/// Discards what is staged if putting it in place failed.
+/// The folder at a path; made again, with those above it, where it is gone.
+fn folder_at(repository: &dyn Repository, op: OpId, path: &Path) -> Result<RepoKey, RepositoryError> {
+    match repository.resolve(path) {
+        Ok(Resolved { entry, .. }) => Ok(entry.key),
+        Err(NotSyncable::Repository(RepositoryError::Gone)) => {
+            let (above, name) = split(path)?;
+            let above = folder_at(repository, op, above)?;
+            let staged = repository.stage_folder(&above, op)?;
+            let placed = repository.flush(&[&staged]).and_then(|()| repository.place_new(&staged, &above, &name));
+            if placed.is_err() {
+                discard(repository, op);
+            }
+            Ok(placed?.key)
+        }
+        Err(NotSyncable::Repository(error)) => Err(error),
+        Err(_) => Err(RepositoryError::Unsupported("restoring to the top of a library")),
+    }
+}
+
+fn split(path: &Path) -> Result<(&Path, Name), RepositoryError> {
+    let name = path.file_name().and_then(|name| Name::new(name.to_string_lossy()).ok());
+    path.parent().zip(name).ok_or(RepositoryError::Gone)
+}
+
+/// Discards what is staged.
+fn discard(repository: &dyn Repository, op: OpId) {
+    for site in repository.sites() {
+        if let Err(error) = repository.discard(&Leftover::Staged(site.name, op)) {
+            tracing::debug!(%error, "nothing staged was discarded");
+        }
+    }
+}
+
+/// If putting it in place failed.
 impl Drop for Work {
     fn drop(&mut self) {
-        for site in self.repository.sites() {
-            if let Err(error) = self.repository.discard(&Leftover::Staged(site.name, self.op)) {
-                tracing::debug!(%error, "nothing staged was discarded");
-            }
-        }
+        discard(&*self.repository, self.op);
     }
 }

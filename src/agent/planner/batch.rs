@@ -57,6 +57,9 @@ fn inherit_absence(tx: &mut Transaction<'_>, set: SetId, node: NodeId) -> Result
     let mut after = before.clone();
     after.member.target = Target::Absent(departure);
     members::save(tx, set, Some(&before), Some(&after))?;
+    if after.is_folder() {
+        crossing::take_along(tx, set, node, departure)?;
+    }
     Ok(Some(after))
 }
 
@@ -92,6 +95,7 @@ impl Run<'_> {
                 self.deletes.push(row.member.node);
                 Ok(())
             }
+            step if crossing::follow(tx, self.set, &row, &step)? => Ok(()),
             step => self.take(tx, local, row, step),
         }
     }
@@ -111,7 +115,16 @@ impl Run<'_> {
                 row.member.base = Some(state);
                 self.settle(local, &mut row, now);
             }
-            Step::Hold(hold) => hold_row(tx, self.set, &mut row, hold)?,
+            Step::Hold(hold) => {
+                let other = if let Waits::Node(other) = hold.waits { Some(other) } else { None };
+                hold_row(tx, self.set, &mut row, hold)?;
+                if let Some(other) = other
+                    && members::load(tx, self.set, other)?.is_none()
+                {
+                    // What becomes of it in another set wakes nobody here.
+                    status::retry(&mut row, now, self.world.draw());
+                }
+            }
             Step::Push(push) => self.push(tx, &mut row, push)?,
             Step::Apply(apply) => self.apply(tx, local, &mut row, apply)?,
             Step::Forget => return self.forget(tx, &before),

@@ -9,10 +9,11 @@
 //! hands. What is in a folder follows, each member when its own turn comes.
 
 use super::journal;
-use crate::agent::state::{LocalSet, LocalSets, MemberRow, members};
+use crate::agent::state::{LocalSet, MemberRow, members};
+use crate::engine::reconcile::{Hold, Step, Waits};
 use crate::engine::{Activity, Source, Target};
 use crate::model::{Departure, JournalEntry, NodeId, SetId, TargetNode};
-use crate::store::{Read, ReadExt as _, StoreError, Transaction};
+use crate::store::{Read, StoreError, Transaction};
 
 /// The deepest folder that is looked at.
 const DEPTH_MAX: usize = 4_096;
@@ -41,7 +42,7 @@ pub(super) fn cross(tx: &mut Transaction<'_>, set: &LocalSet, row: &MemberRow) -
     if member.base.is_some() {
         return Ok(Crossing::Here);
     }
-    for from in siblings(tx, into)? {
+    for from in members::siblings(tx, into)? {
         let Some(there) = members::load(tx, from, member.node)?.filter(|there| there.source.is_some()) else { continue };
         if !was_moved_by_the_cloud(&there, target) {
             give(tx, into, from, row)?;
@@ -50,10 +51,26 @@ pub(super) fn cross(tx: &mut Transaction<'_>, set: &LocalSet, row: &MemberRow) -
         if there.member.activity != Activity::Idle || !has_left(tx, from, into, member.node)? {
             return Ok(Crossing::NotYet);
         }
-        take(tx, from, into, &there, row)?;
+        take(tx, from, into, &there, Some(row))?;
         return Ok(Crossing::Over);
     }
     Ok(Crossing::Here)
+}
+
+/// Gives a member whose folder in the cloud is another set's to that set, and says whether it did: both sides moved it, and the cloud's move
+/// counts. Here it would wait for a folder that this set never has.
+pub(super) fn follow(tx: &mut Transaction<'_>, from: SetId, row: &MemberRow, step: &Step) -> Result<bool, StoreError> {
+    let Step::Hold(Hold { reason: None, waits: Waits::Node(folder), .. }) = step else { return Ok(false) };
+    if row.member.activity != Activity::Idle || folder_of(row) != Some(*folder) || members::load(tx, from, *folder)?.is_some() {
+        return Ok(false);
+    }
+    let Some(into) = set_of(tx, from, *folder)? else { return Ok(false) };
+    let known = members::load(tx, into, row.member.node)?;
+    if known.as_ref().is_some_and(|known| known.source.is_some()) {
+        return Ok(false);
+    }
+    take(tx, from, into, row, known.as_ref())?;
+    Ok(true)
 }
 
 /// The set that has a member's folder in the cloud, if that is another one than its own.
@@ -92,7 +109,7 @@ fn folder_of(row: &MemberRow) -> Option<NodeId> {
 
 /// Another set of the same network that has a node, and it is in the cloud.
 fn set_of(read: &(impl Read + ?Sized), except: SetId, node: NodeId) -> Result<Option<SetId>, StoreError> {
-    for set in siblings(read, except)? {
+    for set in members::siblings(read, except)? {
         if members::load(read, set, node)?.is_some_and(|row| row.member.target_node().is_some()) {
             return Ok(Some(set));
         }
@@ -100,18 +117,10 @@ fn set_of(read: &(impl Read + ?Sized), except: SetId, node: NodeId) -> Result<Op
     Ok(None)
 }
 
-/// The other sets of the same network.
-fn siblings(read: &(impl Read + ?Sized), set: SetId) -> Result<Vec<SetId>, StoreError> {
-    let sets = read.scan::<LocalSets>(&(), None, usize::MAX)?;
-    let network = sets.iter().find(|(id, _)| *id == set).map(|(_, local)| local.definition.network.clone());
-    let same = sets.into_iter().filter(|(id, local)| *id != set && Some(&local.definition.network) == network.as_ref());
-    Ok(same.map(|(id, _)| id).collect())
-}
-
 /// Tells the set that a member was moved into at the source that it left the set which the cloud had it in.
 pub(super) fn left(tx: &mut Transaction<'_>, from: SetId, entry: &JournalEntry, departure: Departure) -> Result<(), StoreError> {
     let node = entry.change.node();
-    for set in siblings(tx, from)? {
+    for set in members::siblings(tx, from)? {
         let Some(before) = members::load(tx, set, node)?.filter(|row| row.source.is_some()) else { continue };
         let is_old = before.member.target_node().is_some_and(|target| target.revisions.newest() <= entry.sequence);
         let Some(folder) = folder_of(&before).filter(|_| is_old) else { continue };
@@ -124,30 +133,73 @@ pub(super) fn left(tx: &mut Transaction<'_>, from: SetId, entry: &JournalEntry, 
     Ok(())
 }
 
+/// Tells the other sets that a folder left the set which the cloud had it in, and took along what it had in it of theirs: what was moved at
+/// the source before the cloud followed.
+pub(super) fn take_along(tx: &mut Transaction<'_>, from: SetId, folder: NodeId, departure: Departure) -> Result<(), StoreError> {
+    if set_of(tx, from, folder)?.is_some() {
+        // Into that one, with all that is in it.
+        return Ok(());
+    }
+    for set in members::siblings(tx, from)? {
+        for node in members::at_target(tx, set, Some(folder))? {
+            members::update(tx, set, node, |row| {
+                row.map(|mut row| {
+                    row.member.target = Target::Absent(departure);
+                    row
+                })
+            })?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether it is in another folder there than when both sides were last equal.
 fn was_moved_by_the_cloud(row: &MemberRow, target: &TargetNode) -> bool {
     let known = row.member.base.as_ref().or(row.member.target_node().map(|target| &target.state));
     known.map(|known| known.place.parent) != Some(target.state.place.parent)
 }
 
-/// Gives what a set knows of a member that is not at the source to another set, which may know something of it already.
+/// Forgets a member of a set that ends. What the cloud still has in another set was moved out of that one at the source: that set sees to it.
+///
+/// # Errors
+/// When the store fails.
+pub fn let_go(tx: &mut Transaction<'_>, set: SetId, node: NodeId) -> Result<(), StoreError> {
+    let Some(row) = members::load(tx, set, node)? else { return Ok(()) };
+    match abroad(tx, set, &row)? {
+        Some(home) => give(tx, set, home, &row),
+        None => {
+            members::save(tx, set, Some(&row), None)?;
+            if row.is_folder() { take_along(tx, set, node, Departure::MovedOut) } else { Ok(()) }
+        }
+    }
+}
+
+/// Gives what a set knows of a member in the cloud to another set, which may know something of it already.
 fn give(tx: &mut Transaction<'_>, from: SetId, to: SetId, row: &MemberRow) -> Result<(), StoreError> {
     let before = members::load(tx, to, row.member.node)?;
-    let mut after = before.clone().unwrap_or_else(|| MemberRow { waits: None, operation: None, ..row.clone() });
+    let mut after = before.clone().unwrap_or_else(|| without_source(row.clone()));
     after.member.target = journal::newer_of(after.member.target, &row.member.target);
     members::save(tx, from, Some(row), None)?;
     members::save(tx, to, before.as_ref(), Some(&after))
 }
 
-/// Brings over the source side of a member that another set has.
-fn take(tx: &mut Transaction<'_>, from: SetId, into: SetId, there: &MemberRow, row: &MemberRow) -> Result<(), StoreError> {
-    let mut here = row.clone();
+fn without_source(mut row: MemberRow) -> MemberRow {
+    row.member.source = Source::Absent;
+    row.member.activity = Activity::Idle;
+    row.member.aside = false;
+    row.last_folder = row.source.take().map(|source| source.folder).or(row.last_folder);
+    MemberRow { waits: None, operation: None, ..row }
+}
+
+/// Brings over the source side of a member that another set has, to what this set knows of it.
+fn take(tx: &mut Transaction<'_>, from: SetId, into: SetId, there: &MemberRow, known: Option<&MemberRow>) -> Result<(), StoreError> {
+    let mut here = known.cloned().unwrap_or_else(|| MemberRow { waits: None, ..there.clone() });
     here.member.source = there.member.source.clone();
     here.member.base = there.member.base.clone();
     here.source.clone_from(&there.source);
-    here.source_revision = there.source_revision.max(row.source_revision) + 1;
+    here.source_revision = there.source_revision.max(here.source_revision) + 1;
     members::save(tx, from, Some(there), None)?;
-    members::save(tx, into, Some(row), Some(&here))
+    members::save(tx, into, known, Some(&here))
 }
 
 /// Whether a node left its set, or a folder that it was in did, which may have crossed before it.

@@ -31,11 +31,17 @@ pub fn take(tx: &mut Transaction<'_>, set: SetId, entries: &[JournalEntry], to: 
 fn one(tx: &mut Transaction<'_>, set: SetId, entry: &JournalEntry, world: &dyn World) -> Result<(), StoreError> {
     let node = entry.change.node();
     tracing::trace!(%set, ?entry, "told");
-    let held = members::load(tx, set, node)?.map(|row| row.member.target);
-    if let (None, Change::Left { departure, .. }) = (&held, &entry.change) {
+    let row = members::load(tx, set, node)?;
+    if let (None, Change::Left { departure, .. }) = (&row, &entry.change) {
         crossing::left(tx, set, entry, *departure)?;
     }
-    let target = newer(held, entry);
+    let is_folder = row.as_ref().is_some_and(MemberRow::is_folder);
+    let target = newer(row.map(|row| row.member.target), entry);
+    if let Target::Absent(departure) = target
+        && is_folder
+    {
+        crossing::take_along(tx, set, node, departure)?;
+    }
     if let Some(op) = entry.op
         && let Some(pushed) = tx.get::<InFlight>(&op)?
         && pushed.operation.set == set

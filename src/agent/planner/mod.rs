@@ -34,6 +34,7 @@ use crate::model::{Name, NodeId, NodeState, OpId, SetId};
 use crate::store::{ReadExt as _, StoreError, TransactError, Transaction};
 
 pub use batch::begin_anew;
+pub use crossing::let_go;
 pub(in crate::agent) use status::told;
 
 /// Dirty members planned in one transaction: large enough to share its flush, small enough to start work soon.

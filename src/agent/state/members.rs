@@ -8,10 +8,10 @@ use super::{
 };
 use crate::engine::reconcile::Waits;
 use crate::engine::{Member, Target};
-use crate::model::{FoldedName, MemberState, MemberStatus, Name, NodeId, PairingId, Reason, SetId};
+use crate::model::{FoldedName, Kind, MemberState, MemberStatus, Name, NodeId, PairingId, Reason, SetId};
 use crate::store::{Key as _, Read, ReadExt as _, StoreError, Transaction, WriteExt as _};
 
-pub use super::view::{source_children as at_source, target_children as at_target};
+pub use super::view::{siblings, source_children as at_source, target_children as at_target};
 
 impl MemberRow {
     /// A member of which nothing is known yet.
@@ -44,6 +44,18 @@ impl MemberRow {
         let state =
             member.source_node().map(|source| &source.state).or(member.target_node().map(|target| &target.state)).or(member.base.as_ref());
         state.is_some_and(|state| state.place.parent.is_none())
+    }
+
+    /// Whether it is a folder, as far as either side says.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        let member = &self.member;
+        let kinds = [
+            member.source_node().map(|source| source.state.kind),
+            member.target_node().map(|target| target.state.kind),
+            member.base.as_ref().map(|base| base.kind),
+        ];
+        kinds.contains(&Some(Kind::Folder))
     }
 
     fn source_name(&self) -> Option<(Option<NodeId>, &Name)> {
@@ -206,7 +218,7 @@ pub fn update_set(tx: &mut Transaction<'_>, set: SetId, change: impl FnOnce(&mut
 
 /// A folder that comes or goes, on either side, changes what can be done about what is in it.
 fn wake_children(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, after: Option<&MemberRow>) -> Result<(), StoreError> {
-    let Some(folder) = after.or(before).filter(|row| is_folder(&row.member)) else { return Ok(()) };
+    let Some(folder) = after.or(before).filter(|row| row.is_folder()) else { return Ok(()) };
     let node = folder.member.node;
     let source = |row: Option<&MemberRow>| row.is_some_and(|row| row.member.source_node().is_some());
     let target = |row: Option<&MemberRow>| row.map(|row| std::mem::discriminant::<Target>(&row.member.target));
@@ -217,15 +229,6 @@ fn wake_children(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow
     let mut children: BTreeSet<NodeId> = source_children(tx, set, Some(node))?.into_iter().collect();
     children.extend(target_children(tx, set, Some(node))?);
     children.into_iter().try_for_each(|child| mark_dirty(tx, set, child))
-}
-
-fn is_folder(member: &Member) -> bool {
-    let kinds = [
-        member.source_node().map(|source| source.state.kind),
-        member.target_node().map(|target| target.state.kind),
-        member.base.as_ref().map(|base| base.kind),
-    ];
-    kinds.contains(&Some(crate::model::Kind::Folder))
 }
 
 fn save_keys(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, after: Option<&MemberRow>) -> Result<(), StoreError> {

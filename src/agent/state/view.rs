@@ -1,6 +1,6 @@
 //! The stored trees, as the planner looks at them.
 
-use super::{LocalSet, Members, Parent, SourceNames, TargetNames};
+use super::{LocalSet, LocalSets, Members, Parent, SourceNames, TargetNames};
 use crate::engine::{Member, TreeView, Unsettled};
 use crate::model::{FoldedName, NodeId, Sequence, SetId, SetOptions};
 use crate::store::{Read, ReadExt, StoreError};
@@ -59,6 +59,15 @@ impl<R: Read + ?Sized> TreeView for StoredTrees<'_, R> {
         target_children(self.read, self.id(), Some(parent))
     }
 
+    fn target_guest(&self, parent: NodeId) -> Result<Option<NodeId>, StoreError> {
+        for set in siblings(self.read, self.id())? {
+            if let Some(guest) = self.read.scan::<TargetNames>(&(set, parent_key(Some(parent))), None, 1)?.into_iter().next() {
+                return Ok(Some(guest.0.3));
+            }
+        }
+        Ok(None)
+    }
+
     fn options(&self) -> SetOptions {
         self.set.definition.options
     }
@@ -76,6 +85,17 @@ impl<R: Read + ?Sized> TreeView for StoredTrees<'_, R> {
             None
         }
     }
+}
+
+/// Lists the other sets of the same network.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn siblings(read: &(impl Read + ?Sized), set: SetId) -> Result<Vec<SetId>, StoreError> {
+    let sets = read.scan::<LocalSets>(&(), None, usize::MAX)?;
+    let network = sets.iter().find(|(id, _)| *id == set).map(|(_, local)| local.definition.network.clone());
+    let same = sets.into_iter().filter(|(id, local)| *id != set && Some(&local.definition.network) == network.as_ref());
+    Ok(same.map(|(id, _)| id).collect())
 }
 
 /// Lists what is in a folder at the target; with `None`, the direct members.

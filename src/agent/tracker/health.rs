@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::ingest::is_at_target;
 use super::look::Looker;
 use super::outcome::{Missing, Wanted};
 use super::queue::{Scope, Topic};
@@ -9,9 +10,9 @@ use super::scene::{self, Known};
 use super::{Failure, Tracker};
 use crate::agent::repository::{RepoKey, SiteName, Unhealthy};
 use crate::agent::state::members::{load, load_set, update_set};
-use crate::agent::state::{LocalSet, LocalSets, Members};
+use crate::agent::state::{Keys, LocalSet, LocalSets, MemberRow, Members};
 use crate::model::{Name, NodeId, SetId};
-use crate::store::ReadExt as _;
+use crate::store::{Read, ReadExt as _, StoreError};
 use tokio::time::Instant;
 
 /// Rows that are read at one time.
@@ -182,7 +183,7 @@ impl Looker {
                     None => self.context.store.read(|read| load(read, set, parent))?.is_some_and(|row| row.member.source_node().is_some()),
                 };
                 present.insert(parent, there);
-                if !there {
+                if !there && !self.context.store.read(|read| is_guest(read, set, row))? {
                     orphans.push(Missing::of(&known));
                 }
             }
@@ -194,7 +195,15 @@ impl Looker {
     }
 }
 
-fn all_sets(read: &(impl crate::store::Read + ?Sized)) -> Result<Vec<LocalSet>, crate::store::StoreError> {
+/// Whether a member lies in a folder of another set, from where the cloud moved it into this one and the repository could not: it is looked for
+/// there each time that is tried.
+fn is_guest(read: &(impl Read + ?Sized), set: SetId, row: &MemberRow) -> Result<bool, StoreError> {
+    let Some(at) = &row.source else { return Ok(false) };
+    let holder = read.get::<Keys>(&(at.folder.as_bytes().to_vec(),))?;
+    Ok(holder.is_some_and(|(other, _)| other != set) && is_at_target(read, set, row)?)
+}
+
+fn all_sets(read: &(impl Read + ?Sized)) -> Result<Vec<LocalSet>, StoreError> {
     let (mut sets, mut after) = (Vec::new(), None);
     loop {
         let rows = read.scan::<LocalSets>(&(), after.as_ref(), PAGE)?;

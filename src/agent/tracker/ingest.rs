@@ -9,7 +9,7 @@ use crate::agent::state::members::{load, load_set, save};
 use crate::agent::state::{Keys, MemberRow, SourceRow, TargetNames, parent_key};
 use crate::engine::{Activity, Source, SourceNode};
 use crate::model::{Kind, Name, NodeId, NodeState, PairingId, Place, Reason, SetId};
-use crate::store::{ReadExt as _, StoreError, Transaction};
+use crate::store::{Read, ReadExt as _, StoreError, Transaction};
 
 /// An item that was seen at a place where a member can be.
 #[derive(Debug, Clone)]
@@ -208,6 +208,10 @@ fn hand_over(
         Verdict::Done => {}
         verdict => return Ok(verdict),
     }
+    if has_stayed(&before, sighting) && is_at_target(tx, from, &before)? {
+        // The cloud moved it into that set, and the repository could not follow yet.
+        return change(tx, from, node, revision, |row| see(row, sighting, true));
+    }
     let mut row = before.clone();
     see(&mut row, sighting, true);
     row.source_revision = before.source_revision + 1;
@@ -236,10 +240,16 @@ fn hand_over(
     Ok(Verdict::Done)
 }
 
+/// Whether an item lies where it did, with its name.
+fn has_stayed(row: &MemberRow, sighting: &Sighting) -> bool {
+    let name = row.member.source_node().map(|source| &source.state.place.name);
+    row.source.as_ref().is_some_and(|at| at.folder == sighting.folder) && name == Some(&sighting.name)
+}
+
 /// Whether the cloud has a member in this set, as far as is known: in a folder that this set has, too.
-fn is_at_target(tx: &Transaction<'_>, set: SetId, row: &MemberRow) -> Result<bool, StoreError> {
+pub(super) fn is_at_target(read: &(impl Read + ?Sized), set: SetId, row: &MemberRow) -> Result<bool, StoreError> {
     match row.member.target_node().map(|target| target.state.place.parent) {
-        Some(Some(folder)) => Ok(load(tx, set, folder)?.is_some()),
+        Some(Some(folder)) => Ok(load(read, set, folder)?.is_some()),
         Some(None) => Ok(true),
         None => Ok(false),
     }

@@ -177,7 +177,8 @@ impl<'a, R: Read + ?Sized> Sorter<'a, R> {
             }
             return Ok(self.unknown(name, kind));
         };
-        if other.set != self.scene.set && other.direct {
+        // Also in a folder of its own set: the cloud may have moved in what it lies in here.
+        if other.direct && (other.set != self.scene.set || self.scene.parent.is_some()) {
             self.odd(entry, Reason::AlreadySynced, String::new());
             // It may have moved. Its place is not looked at from here: two that swapped places would send looks to and fro for ever.
             if !other.is_at(&self.scene.folder, name) {
@@ -185,7 +186,7 @@ impl<'a, R: Read + ?Sized> Sorter<'a, R> {
             }
             return Ok(None);
         }
-        if self.scene.parent.is_some() || (other.direct && other.set == self.scene.set) {
+        if self.scene.parent.is_some() || other.direct {
             return Ok(Some(self.over(name, kind, Guess::Elsewhere(other))));
         }
         // An indirect member was put over a direct one: it leaves its folder, and its content is this one's now.

@@ -2,7 +2,7 @@
 
 use super::{Apply, Hold, Step, Waits, facets, names};
 use crate::engine::{Activity, Member, Source, SourceNode, Target, TreeView};
-use crate::model::{Departure, NodeId, NodeState, Place, Push, Reason, TargetNode};
+use crate::model::{Departure, Kind, NodeId, NodeState, Place, Push, Reason, TargetNode};
 
 /// The source has it, the coordinator never spoke of it: push it, or adopt its like.
 pub(super) fn only_source<V: TreeView>(view: &V, member: &Member, source: &SourceNode) -> Result<Step, V::Error> {
@@ -127,8 +127,11 @@ fn deletes_its_children<V: TreeView>(view: &V, folder: NodeId) -> Result<bool, V
 }
 
 /// Looks beneath a folder that is about to be deleted in the cloud. Something that changed there survives, so the folder is made again at
-/// the source to hold it. Something that still moves out of it is waited for.
+/// the source to hold it. Something that still moves out of it is waited for, also where it moves into another set.
 fn survivor_within<V: TreeView>(view: &V, member: &Member, base: &NodeState) -> Result<Option<Step>, V::Error> {
+    if let Some(guest) = view.target_guest(member.node)? {
+        return Ok(Some(Hold::turn(Waits::Node(guest))));
+    }
     let mut stack = view.target_children(member.node)?;
     while let Some(node) = stack.pop() {
         let Some(child) = view.member(node)? else { continue };
@@ -145,7 +148,12 @@ fn survivor_within<V: TreeView>(view: &V, member: &Member, base: &NodeState) -> 
         if member.shallow {
             return Ok(Some(Hold::turn(Waits::Node(node))));
         }
-        stack.extend(view.target_children(node)?);
+        if target.state.kind == Kind::Folder {
+            if let Some(guest) = view.target_guest(node)? {
+                return Ok(Some(Hold::turn(Waits::Node(guest))));
+            }
+            stack.extend(view.target_children(node)?);
+        }
     }
     Ok(None)
 }

@@ -1,14 +1,19 @@
 //! What is said about items on their way to their places.
 
+use super::super::run;
 use super::*;
+use crate::agent::planner::UnderWay;
 use crate::agent::planner::tests::Bench;
 use crate::agent::state::MemberRow;
-use crate::model::{NodeId, OpId, PairingId, Properties, SetId, SetShape};
+use crate::model::{ContentRef, Hash, NodeId, OpId, PairingId, Properties, Reason, SetId, SetShape};
+use crate::store::testing::{Faults, faulty};
+use crate::task::Tasks;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-#[tokio::test]
-async fn what_is_put_in_place_is_announced_from_before_that_until_it_is_on_record() {
-    let bench = Bench::new(SetShape::Documents).await;
+/// An order to make a folder at the top of the library, for a member that is on record.
+async fn order(bench: &Bench) -> Order {
     let context = &bench.context;
     let (set, node) = (SetId::from_uuid(Uuid::from_u128(1)), NodeId::from_uuid(Uuid::from_u128(2)));
     let op = OpId::from_uuid(Uuid::from_u128(3));
@@ -18,7 +23,7 @@ async fn what_is_put_in_place_is_announced_from_before_that_until_it_is_on_recor
     stored.await.unwrap();
     let place = Place { parent: None, name: Name::new("made").unwrap() };
     let state = NodeState { kind: Kind::Folder, place, content: None, properties: Properties::default() };
-    let order = Order {
+    Order {
         set,
         set_in_cloud: set,
         site: context.repository.sites()[0].name.clone(),
@@ -31,7 +36,15 @@ async fn what_is_put_in_place_is_announced_from_before_that_until_it_is_on_recor
         folder: None,
         last_folder: None,
         aside: None,
-    };
+    }
+}
+
+#[tokio::test]
+async fn what_is_put_in_place_is_announced_from_before_that_until_it_is_on_record() {
+    let bench = Bench::new(SetShape::Documents).await;
+    let context = &bench.context;
+    let order = order(&bench).await;
+    let node = order.node;
     let job = Job { order, blobs: Vec::new(), staged: None, key: None, done: None, failed: None };
     let jobs = step(context, vec![job], stage_all).await.unwrap();
     let key = jobs[0].key.clone().unwrap();
@@ -44,4 +57,34 @@ async fn what_is_put_in_place_is_announced_from_before_that_until_it_is_on_recor
     finish(context, jobs).await.unwrap();
     assert!(!is_announced());
     assert_eq!(bench.row(node).unwrap().source.unwrap().key, key);
+}
+
+/// A cloud that is not there.
+fn nobody() -> Channel {
+    tonic::transport::Endpoint::from_static("http://in.process").connect_lazy().into()
+}
+
+/// Found by the simulation: the member stayed under way, in a process that went on as if nothing had happened.
+#[tokio::test]
+async fn a_store_that_fails_while_the_end_of_an_order_is_recorded_ends_the_applier() {
+    let mut bench = Bench::new(SetShape::Documents).await;
+    let order = order(&bench).await;
+    bench.context.store = faulty(&bench.context.store, Faults { not_processed: 100, ..Faults::default() }, 1);
+    let (orders, ordered) = mpsc::unbounded_channel();
+    orders.send(order).unwrap();
+    let (tasks, cancel) = (Tasks::new(), CancellationToken::new());
+    let ended = run(bench.context.clone(), nobody(), ordered, UnderWay::default(), tasks, cancel).await;
+    assert!(matches!(ended, Err(StoreError::Injected)), "{ended:?}");
+}
+
+#[tokio::test]
+async fn s_b13_a_large_content_is_not_fetched_for_a_name_that_is_taken() {
+    let bench = Bench::new(SetShape::Documents).await;
+    std::fs::write(bench.path("made"), "somebody's").unwrap();
+    let mut order = order(&bench).await;
+    let content = ContentRef { root: Hash::from_bytes([1; 32]), size_bytes: 1 << 30, height: 1 };
+    let Apply::Create(state) = &mut order.apply else { unreachable!() };
+    (state.kind, state.content) = (Kind::Document, Some(content));
+    let ready = content::fetch(&bench.context, nobody(), vec![order]).await;
+    assert!(matches!(&ready[0].failed, Some(Ending::Failed(Reason::NameClash, _))), "{:?}", ready[0].failed);
 }

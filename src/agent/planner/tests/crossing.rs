@@ -86,6 +86,19 @@ impl Bench {
         .await;
     }
 
+    /// The cloud has it somewhere else by now.
+    async fn moved_in_cloud(&self, of: SetId, number: u128, there: NodeState) {
+        self.change(move |tx| {
+            members::update(tx, of, node(number), |row| {
+                row.map(|mut row| {
+                    row.member.target = Target::Present(at(node(number), there.clone(), 9));
+                    row
+                })
+            })
+        })
+        .await;
+    }
+
     async fn tell_other(&self, change: Change) {
         let to = Cursor { epoch: Epoch::new(1), sequence: Sequence::new(9) };
         self.change(move |tx| journal::take(tx, other(), &[entry(9, change.clone())], to, &RealWorld)).await;
@@ -98,7 +111,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn s_b15_what_was_moved_here_and_is_deleted_before_the_cloud_followed_is_deleted_where_the_cloud_has_it() {
+async fn s_b17_what_was_moved_here_and_is_deleted_before_the_cloud_followed_is_deleted_where_the_cloud_has_it() {
     let mut bench = Bench::of_two_sets().await;
     bench.put(set(), 30, Some(document(10, "moved")), Some(document(20, "doc"))).await;
     bench.remove(set(), 30).await;
@@ -109,7 +122,7 @@ async fn s_b15_what_was_moved_here_and_is_deleted_before_the_cloud_followed_is_d
 }
 
 #[tokio::test]
-async fn s_b15_news_of_what_was_moved_to_another_set_here_reach_it_there() {
+async fn s_b17_news_of_what_was_moved_to_another_set_here_reach_it_there() {
     let mut bench = Bench::of_two_sets().await;
     bench.put(set(), 30, Some(document(10, "moved")), Some(document(20, "doc"))).await;
     let newer = at(node(30), document(20, "renamed in the cloud"), 9);
@@ -120,7 +133,7 @@ async fn s_b15_news_of_what_was_moved_to_another_set_here_reach_it_there() {
 }
 
 #[tokio::test]
-async fn s_b15_what_was_moved_to_another_set_here_and_is_deleted_in_the_cloud_is_held_there() {
+async fn s_b17_what_was_moved_to_another_set_here_and_is_deleted_in_the_cloud_is_held_there() {
     let mut bench = Bench::of_two_sets().await;
     bench.put(set(), 30, Some(document(10, "moved")), Some(document(20, "doc"))).await;
     bench.tell_other(Change::Left { node: node(30), departure: Departure::Deleted }).await;
@@ -130,7 +143,7 @@ async fn s_b15_what_was_moved_to_another_set_here_and_is_deleted_in_the_cloud_is
 }
 
 #[tokio::test]
-async fn s_b15_content_of_what_the_cloud_has_in_another_set_is_asked_of_that_set() {
+async fn s_b17_content_of_what_the_cloud_has_in_another_set_is_asked_of_that_set() {
     let mut bench = Bench::of_two_sets().await;
     let folder = |parent| state(Kind::Folder, Some(node(parent)), "folder");
     bench.put(set(), 40, Some(folder(10)), Some(folder(20))).await;
@@ -142,7 +155,7 @@ async fn s_b15_content_of_what_the_cloud_has_in_another_set_is_asked_of_that_set
 }
 
 #[tokio::test]
-async fn s_b15_what_the_cloud_moves_to_another_set_is_moved_here_too() {
+async fn s_b17_what_the_cloud_moves_to_another_set_is_moved_here_too() {
     let mut bench = Bench::of_two_sets().await;
     bench.put(set(), 30, None, Some(document(10, "doc"))).await;
     let moved = Change::Entered { node: at(node(30), document(20, "doc"), 9), lists: false };
@@ -155,7 +168,7 @@ async fn s_b15_what_the_cloud_moves_to_another_set_is_moved_here_too() {
 }
 
 #[tokio::test]
-async fn s_b15_what_the_cloud_adds_to_a_folder_that_was_moved_to_another_set_here_belongs_to_that_set() {
+async fn s_b17_what_the_cloud_adds_to_a_folder_that_was_moved_to_another_set_here_belongs_to_that_set() {
     let mut bench = Bench::of_two_sets().await;
     let folder = |parent| state(Kind::Folder, Some(node(parent)), "folder");
     bench.put(set(), 40, Some(folder(10)), Some(folder(20))).await;
@@ -165,7 +178,7 @@ async fn s_b15_what_the_cloud_adds_to_a_folder_that_was_moved_to_another_set_her
 }
 
 #[tokio::test]
-async fn s_b15_a_listing_does_not_forget_what_the_cloud_has_in_another_set_still() {
+async fn s_b17_a_listing_does_not_forget_what_the_cloud_has_in_another_set_still() {
     let bench = Bench::of_two_sets().await;
     let folder = |parent| state(Kind::Folder, Some(node(parent)), "folder");
     bench.put(set(), 40, Some(folder(10)), Some(folder(20))).await;
@@ -177,7 +190,7 @@ async fn s_b15_a_listing_does_not_forget_what_the_cloud_has_in_another_set_still
 }
 
 #[tokio::test]
-async fn s_b15_of_what_lies_in_a_folder_that_the_cloud_has_in_another_set_nothing_is_asked_before_that_one_follows() {
+async fn s_b17_of_what_lies_in_a_folder_that_the_cloud_has_in_another_set_nothing_is_asked_before_that_one_follows() {
     let mut bench = Bench::of_two_sets().await;
     let folder = |parent| state(Kind::Folder, Some(node(parent)), "folder");
     bench.put(set(), 40, Some(folder(10)), Some(folder(20))).await;
@@ -193,4 +206,74 @@ async fn s_b15_of_what_lies_in_a_folder_that_the_cloud_has_in_another_set_nothin
     let mut rest = asked(&bench);
     rest.sort_unstable();
     assert_eq!(rest, [node(41), node(42), node(43)]);
+}
+
+#[tokio::test]
+async fn s_b17_what_both_sides_moved_goes_to_the_set_that_the_cloud_moved_it_into() {
+    let mut bench = Bench::of_two_sets().await;
+    bench.put(set(), 11, None, Some(state(Kind::Folder, Some(node(10)), "folder"))).await;
+    bench.put(set(), 30, Some(document(11, "doc")), Some(document(10, "doc"))).await;
+    bench.moved_in_cloud(set(), 30, document(20, "doc")).await;
+    bench.plan().await;
+    assert_eq!(bench.sets_of(30), [other()]);
+    let order = bench.orders.try_recv().unwrap();
+    let into_its_folder = |place: &Option<Place>| place.as_ref().and_then(|place| place.parent) == Some(node(20));
+    assert!(order.set == other() && matches!(&order.apply, Apply::Update { place, .. } if into_its_folder(place)), "{order:?}");
+}
+
+#[tokio::test]
+async fn s_b16_what_the_cloud_has_in_another_set_has_left_that_one_when_the_sync_of_its_new_folder_ends() {
+    let mut bench = Bench::of_two_sets().await;
+    bench.put(set(), 30, Some(document(10, "moved")), Some(document(20, "doc"))).await;
+    bench.put(set(), 31, None, Some(document(10, "stays"))).await;
+    crate::agent::forget::forget_set(&bench.context, set()).await.unwrap();
+    bench.plan().await;
+    let asked: Vec<_> = bench.in_flight().into_iter().map(|pushed| (pushed.operation.set, pushed.member, pushed.operation.push)).collect();
+    assert!(matches!(asked.as_slice(), [(of, member, Push::Delete { .. })] if (*of, *member) == (other(), node(30))), "{asked:?}");
+    assert!(bench.sets_of(31).is_empty());
+}
+
+#[tokio::test]
+async fn s_b17_what_leaves_the_cloud_with_its_folder_is_known_to_have_left_in_the_set_that_it_was_moved_into() {
+    let mut bench = Bench::of_two_sets().await;
+    bench.put(other(), 40, None, Some(state(Kind::Folder, Some(node(20)), "folder"))).await;
+    bench.put(set(), 30, Some(document(10, "moved")), Some(document(40, "doc"))).await;
+    bench.tell_other(Change::Left { node: node(40), departure: Departure::MovedOut }).await;
+    bench.plan().await;
+    let row = bench.row(node(30)).unwrap();
+    assert_eq!((row.member.target, row.status.now.reason), (Target::Absent(Departure::MovedOut), Some(Reason::DeletedOnCloud)));
+}
+
+#[tokio::test]
+async fn s_b17_what_is_in_a_folder_that_the_cloud_moved_to_another_set_does_not_leave_that_one() {
+    let mut bench = Bench::of_two_sets().await;
+    bench.put(other(), 40, None, Some(state(Kind::Folder, Some(node(20)), "folder"))).await;
+    let here = |parent| state(Kind::Folder, Some(node(parent)), "folder");
+    let listed = [at(node(40), here(10), 9), at(node(41), document(40, "within"), 9)];
+    bench.change(move |tx| journal::take_listed(tx, set(), &listed, &RealWorld)).await;
+    bench.tell_other(Change::Left { node: node(40), departure: Departure::MovedOut }).await;
+    bench.plan().await;
+    assert!(bench.row(node(41)).unwrap().member.target_node().is_some());
+}
+
+#[tokio::test]
+async fn s_b17_a_folder_is_not_deleted_in_the_cloud_before_what_was_moved_out_of_it_into_another_set_is_out_there_too() {
+    let mut bench = Bench::of_two_sets().await;
+    let folder = |parent| state(Kind::Folder, Some(node(parent)), "folder");
+    bench.put(other(), 40, None, Some(folder(20))).await;
+    bench.put(other(), 41, None, Some(folder(40))).await;
+    // Its folder is not there yet, so that it cannot follow.
+    bench.put(set(), 12, Some(folder(10)), None).await;
+    bench.put(set(), 30, Some(document(12, "moved")), Some(document(41, "doc"))).await;
+    bench.remove(other(), 41).await;
+    bench.remove(other(), 40).await;
+    bench.plan().await;
+    let deleted = |bench: &Bench| bench.in_flight().iter().any(|pushed| matches!(pushed.operation.push, Push::Delete { .. }));
+    assert!(!deleted(&bench));
+    let waiting = bench.context.store.read(|read| members::load(read, other(), node(40))).unwrap().unwrap();
+    assert!(waiting.status.retry_millis.is_some(), "nobody in its own set wakes it");
+    bench.moved_in_cloud(set(), 30, document(10, "moved")).await;
+    bench.change(|tx| members::mark_dirty(tx, other(), node(40))).await;
+    bench.plan().await;
+    assert!(deleted(&bench));
 }

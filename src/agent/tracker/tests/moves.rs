@@ -11,8 +11,8 @@ use crate::agent::repository::{EntryName, SiteName, Stamp};
 use crate::agent::state::members::{save, update};
 use crate::agent::state::{MemberRow, SourceRow};
 use crate::engine::reconcile::Apply;
-use crate::engine::{Activity, Source, SourceNode};
-use crate::model::{Kind, NodeId, NodeState, OpId, PairingId, Place, Properties, Property, Reason, SetShape, Value};
+use crate::engine::{Activity, Source, SourceNode, Target};
+use crate::model::{Kind, NodeId, NodeState, OpId, PairingId, Place, Properties, Property, Reason, Revisions, SetShape, TargetNode, Value};
 use crate::store::Transaction;
 
 #[tokio::test(start_paused = true)]
@@ -220,6 +220,33 @@ async fn s_b17_edge_m19_a_move_between_sets_keeps_the_node_and_what_is_agreed() 
     assert_eq!((moved.member.node, child.member.node), (x, a));
     assert!(moved.member.base.is_some() && child.member.base.is_some());
     assert!(bench.observed().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_b17_what_the_cloud_moved_to_another_set_and_the_repository_could_not_stays_in_that_set_wherever_it_is_seen() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().folder("top/x");
+    bench.at().folder("top/x/within");
+    bench.make_set(2, "acme", SUBFOLDERS, &["top/x/within"]).await;
+    bench.rescan().await;
+    bench.agree("top/x").await;
+    // The cloud moved a folder into one that lies in it here.
+    let (node, within) = (bench.node("top/x"), bench.member(2, "within").unwrap().member.node);
+    let mut row = bench.row(1, node).unwrap();
+    let place = Place { parent: Some(within), name: name("x") };
+    let state = NodeState { place, ..row.member.source_node().unwrap().state.clone() };
+    row.member.target = Target::Present(TargetNode { node, state, revisions: Revisions::default() });
+    let store = bench.context.store.clone();
+    store
+        .transact(move |tx| update(tx, set(1), node, |_| None).and_then(|()| update(tx, set(2), node, |_| Some(row.clone()))))
+        .await
+        .unwrap();
+    bench.rescan().await;
+    bench.touch(&["top/x"]).await;
+    assert!(bench.row(1, node).is_none() && bench.row(2, node).unwrap().source.is_some());
+    bench.at().rename("top/x", "top/y");
+    bench.touch(&["top/x", "top/y"]).await;
+    assert_eq!(bench.node("top/y"), node, "a person moved it");
 }
 
 #[tokio::test(start_paused = true)]

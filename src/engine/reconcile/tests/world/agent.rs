@@ -221,6 +221,11 @@ impl TreeView for Agent {
         Ok(self.children(parent, Row::target_place).collect())
     }
 
+    /// There is only one set.
+    fn target_guest(&self, _parent: NodeId) -> Result<Option<NodeId>, Infallible> {
+        Ok(None)
+    }
+
     fn options(&self) -> SetOptions {
         self.options
     }
