@@ -122,6 +122,8 @@ pub enum Table {
     SourceVersionNumber = 188,
     /// Repository key → the order that the item is put in place for.
     Placing = 189,
+    /// Node, set → `()`: which sets have a member.
+    Holders = 190,
     /// Records of this module's own tests.
     #[cfg(test)]
     Test = 250,

@@ -42,7 +42,7 @@ pub(super) fn cross(tx: &mut Transaction<'_>, set: &LocalSet, row: &MemberRow) -
     if member.base.is_some() {
         return Ok(Crossing::Here);
     }
-    for from in members::siblings(tx, into)? {
+    for from in members::elsewhere(tx, into, member.node)? {
         let Some(there) = members::load(tx, from, member.node)?.filter(|there| there.source.is_some()) else { continue };
         if !was_moved_by_the_cloud(&there, target) {
             give(tx, into, from, row)?;
@@ -109,7 +109,7 @@ fn folder_of(row: &MemberRow) -> Option<NodeId> {
 
 /// Another set of the same network that has a node, and it is in the cloud.
 fn set_of(read: &(impl Read + ?Sized), except: SetId, node: NodeId) -> Result<Option<SetId>, StoreError> {
-    for set in members::siblings(read, except)? {
+    for set in members::elsewhere(read, except, node)? {
         if members::load(read, set, node)?.is_some_and(|row| row.member.target_node().is_some()) {
             return Ok(Some(set));
         }
@@ -120,7 +120,7 @@ fn set_of(read: &(impl Read + ?Sized), except: SetId, node: NodeId) -> Result<Op
 /// Tells the set that a member was moved into at the source that it left the set which the cloud had it in.
 pub(super) fn left(tx: &mut Transaction<'_>, from: SetId, entry: &JournalEntry, departure: Departure) -> Result<(), StoreError> {
     let node = entry.change.node();
-    for set in members::siblings(tx, from)? {
+    for set in members::elsewhere(tx, from, node)? {
         let Some(before) = members::load(tx, set, node)?.filter(|row| row.source.is_some()) else { continue };
         let is_old = before.member.target_node().is_some_and(|target| target.revisions.newest() <= entry.sequence);
         let Some(folder) = folder_of(&before).filter(|_| is_old) else { continue };

@@ -41,9 +41,10 @@ pub(crate) fn fail(row: &mut MemberRow, reason: Reason, detail: impl Into<String
 /// stands still. Looked up anew each time: those who wait for one another in a circle would hand an old reason round.
 pub(super) fn behind(read: &(impl Read + ?Sized), set: SetId, other: NodeId) -> Result<MemberStatus, StoreError> {
     let pending = MemberStatus { state: MemberState::Pending, reason: None, detail: String::new() };
-    let mut at = other;
+    let (mut within, mut at) = (set, other);
     for _ in 0..QUEUE_MAX {
-        let Some(row) = members::load(read, set, at)? else { break };
+        let Some((holder, row)) = wherever(read, within, at)? else { break };
+        within = holder;
         let now = &row.status.now;
         match (now.state, now.reason, &row.waits) {
             (MemberState::Pending, _, Some(Waits::Node(next))) => at = *next,
@@ -57,6 +58,19 @@ pub(super) fn behind(read: &(impl Read + ?Sized), set: SetId, other: NodeId) -> 
         }
     }
     Ok(pending)
+}
+
+/// A member of a set, or of another one: what crosses between sets is waited for there.
+fn wherever(read: &(impl Read + ?Sized), set: SetId, node: NodeId) -> Result<Option<(SetId, MemberRow)>, StoreError> {
+    if let Some(row) = members::load(read, set, node)? {
+        return Ok(Some((set, row)));
+    }
+    for other in members::elsewhere(read, set, node)? {
+        if let Some(row) = members::load(read, other, node)? {
+            return Ok(Some((other, row)));
+        }
+    }
+    Ok(None)
 }
 
 /// It is tried again after a delay that grows with its failures, whatever else wakes it before.

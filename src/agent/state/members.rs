@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use super::view::{PAGE, all_nodes, parent_key, source_children, target_children};
 use super::{
-    Dirty, Keys, LocalSet, LocalSets, MemberRow, Members, Retries, SourceNames, Status, TargetNames, Unreported, WaitKey, Waiting,
+    Dirty, Holders, Keys, LocalSet, LocalSets, MemberRow, Members, Retries, SourceNames, Status, TargetNames, Unreported, WaitKey, Waiting,
 };
 use crate::engine::reconcile::Waits;
 use crate::engine::{Member, Target};
 use crate::model::{FoldedName, Kind, MemberState, MemberStatus, Name, NodeId, PairingId, Reason, SetId};
 use crate::store::{Key as _, Read, ReadExt as _, StoreError, Transaction, WriteExt as _};
 
-pub use super::view::{siblings, source_children as at_source, target_children as at_target};
+pub use super::view::{elsewhere, siblings, source_children as at_source, target_children as at_target};
 
 impl MemberRow {
     /// A member of which nothing is known yet.
@@ -101,6 +101,11 @@ pub fn save(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, af
     let Some(node) = after.or(before).map(|row| row.member.node) else { return Ok(()) };
     if before == after {
         return Ok(());
+    }
+    match (before, after) {
+        (None, Some(_)) => tx.put::<Holders>(&(node, set), &())?,
+        (Some(_), None) => tx.delete::<Holders>(&(node, set))?,
+        _ => {}
     }
     save_keys(tx, set, before, after)?;
     let mut freed = save_source_name(tx, set, before, after)?;

@@ -8,6 +8,7 @@
 //! | --- | --- | --- |
 //! | [`LocalSets`] | set | definition, cursor, what is known completely, the brake |
 //! | [`Members`] | set, node | a member in three trees, where it is at the source, its status |
+//! | [`Holders`] | node, set | which sets have a member |
 //! | [`Keys`] | repository key | which member it is |
 //! | [`SourceNames`] | set, folder, folded name, name, node | who holds a name at the source |
 //! | [`TargetNames`] | set, folder, folded name, node | who holds a name at the target |
@@ -20,7 +21,7 @@
 //! | [`Unreported`] | set, node | whose status the coordinator has not heard yet |
 //! | [`Retries`] | when, set, node | what to plan again at a time |
 //!
-//! Rows written by a change: a document seen first takes 6 (member, key, source name, dirty, unreported, counters of the set), planned as a push 3
+//! Rows written by a change: a document seen first takes 7 (member, holder, key, source name, dirty, unreported, counters of the set), planned as a push 3
 //! (member, in flight, dirty), confirmed 6.
 
 pub mod members;
@@ -28,7 +29,8 @@ mod records;
 mod view;
 
 pub use records::{
-    Applying, Braked, Count, Definition, Dirty, Displacements, EarlierLives, InFlight, Keys, KnownSites, LocalSet, LocalSets, MemberRow,
-    Members, Mine, MineRow, Parent, Pushed, Retries, Retry, SourceNames, SourceRow, Status, TargetNames, Unreported, WaitKey, Waiting,
+    Applying, Braked, Count, Definition, Dirty, Displacements, EarlierLives, Holders, InFlight, Keys, KnownSites, LocalSet, LocalSets,
+    MemberRow, Members, Mine, MineRow, Parent, Pushed, Retries, Retry, SourceNames, SourceRow, Status, TargetNames, Unreported, WaitKey,
+    Waiting,
 };
 pub use view::{StoredTrees, parent_key};

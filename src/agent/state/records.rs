@@ -246,6 +246,17 @@ impl Record for TargetNames {
     type Value = ();
 }
 
+/// Which sets have a member: more than one while it crosses between them.
+#[derive(Debug)]
+pub struct Holders;
+
+impl Record for Holders {
+    const TABLE: Table = Table::Holders;
+    const FORMAT: u8 = 1;
+    type Key = (NodeId, SetId);
+    type Value = ();
+}
+
 /// What has to be planned.
 #[derive(Debug)]
 pub struct Dirty;

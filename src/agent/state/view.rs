@@ -1,6 +1,6 @@
 //! The stored trees, as the planner looks at them.
 
-use super::{LocalSet, LocalSets, Members, Parent, SourceNames, TargetNames};
+use super::{Holders, LocalSet, LocalSets, Members, Parent, SourceNames, TargetNames};
 use crate::engine::{Member, TreeView, Unsettled};
 use crate::model::{FoldedName, NodeId, Sequence, SetId, SetOptions};
 use crate::store::{Read, ReadExt, StoreError};
@@ -96,6 +96,27 @@ pub fn siblings(read: &(impl Read + ?Sized), set: SetId) -> Result<Vec<SetId>, S
     let network = sets.iter().find(|(id, _)| *id == set).map(|(_, local)| local.definition.network.clone());
     let same = sets.into_iter().filter(|(id, local)| *id != set && Some(&local.definition.network) == network.as_ref());
     Ok(same.map(|(id, _)| id).collect())
+}
+
+/// Lists the other sets of the same network that have a node.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn elsewhere(read: &(impl Read + ?Sized), set: SetId, node: NodeId) -> Result<Vec<SetId>, StoreError> {
+    let holders = read.scan::<Holders>(&(node,), None, PAGE)?;
+    let others: Vec<_> = holders.into_iter().map(|((_, other), ())| other).filter(|other| *other != set).collect();
+    if others.is_empty() {
+        return Ok(others);
+    }
+    let network = |set| Ok::<_, StoreError>(read.get::<LocalSets>(&set)?.map(|local| local.definition.network));
+    let own = network(set)?;
+    let mut same = Vec::with_capacity(others.len());
+    for other in others {
+        if network(other)? == own {
+            same.push(other);
+        }
+    }
+    Ok(same)
 }
 
 /// Lists what is in a folder at the target; with `None`, the direct members.

@@ -272,6 +272,20 @@ async fn s_b17_a_folder_is_not_deleted_in_the_cloud_before_what_was_moved_out_of
     assert!(!deleted(&bench));
     let waiting = bench.context.store.read(|read| members::load(read, other(), node(40))).unwrap().unwrap();
     assert!(waiting.status.retry_millis.is_some(), "nobody in its own set wakes it");
+    let reason = |number, reason| {
+        let change = move |row: Option<MemberRow>| {
+            row.map(|mut row| {
+                status::fail(&mut row, reason, "why");
+                row
+            })
+        };
+        bench.change(move |tx| members::update(tx, set(), node(number), change))
+    };
+    reason(30, Reason::TargetFolderMissing).await;
+    bench.change(|tx| members::mark_dirty(tx, other(), node(40))).await;
+    bench.plan().await;
+    let waiting = bench.context.store.read(|read| members::load(read, other(), node(40))).unwrap().unwrap();
+    assert_eq!(waiting.status.now.reason, Some(Reason::TargetFolderMissing), "people are told what it waits for");
     bench.moved_in_cloud(set(), 30, document(10, "moved")).await;
     bench.change(|tx| members::mark_dirty(tx, other(), node(40))).await;
     bench.plan().await;
