@@ -13,7 +13,7 @@ use crate::{
 /// Lists versions.
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
-    /// A document at the source; one that was deleted too
+    /// A document at the source; one that was deleted too. A folder, for all that was beneath it
     path: PathBuf,
 }
 
@@ -33,16 +33,17 @@ pub(crate) async fn list(globals: &Globals, arguments: List) -> anyhow::Result<(
     let mut agent = globals.agent().await?;
     let answer = agent.list_source_versions(pb::ListSourceVersionsRequest { path }).await?.into_inner();
     globals.output.print(&answer, |answer| {
-        let mut table = Table::new(&[">VERSION", "KEPT", ">SIZE", "BECAUSE"]);
+        let mut table = Table::new(&[">VERSION", "KEPT", ">SIZE", "BECAUSE", "WAS AT"]);
         for version in &answer.versions {
             table.row([
                 version.version.to_string(),
                 text::time(version.keep_time.as_ref()),
                 text::size(version.size_bytes),
                 cause(version.cause()).to_owned(),
+                text::printable(&version.path).to_string(),
             ]);
         }
-        table.render_or("no versions are kept of this document: no sync replaced or deleted it yet")
+        table.render_or("no versions are kept of this: no sync replaced or deleted any of it yet")
     })
 }
 

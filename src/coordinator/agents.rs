@@ -86,6 +86,10 @@ pub fn create_enrolment(
 ) -> Result<(), Failure> {
     let name = networks::label(name)?;
     require_free(tx, network, &name)?;
+    // Those that nobody used in time are of no use to anybody.
+    for (secret, _) in tx.scan::<Enrolment>(&(), None, usize::MAX)?.into_iter().filter(|(_, enrolment)| enrolment.expires <= now) {
+        tx.delete::<Enrolment>(&secret)?;
+    }
     let expires = after(now, ENROLMENT_LIFETIME);
     Ok(tx.put::<Enrolment>(&(secret_hash,), &Enrolment { network, name, expires })?)
 }
@@ -283,5 +287,8 @@ mod tests {
         assert!(refused.kind == FaultKind::Unauthenticated && refused.message.contains("ask for a new one"), "{refused:?}");
         assert_eq!(world.rows(), before);
         world.change(move |tx| enrol(tx, [1; 32], id, time(1_000 + 3_599))).unwrap();
+        world.change(move |tx| create_enrolment(tx, network, "another", [3; 32], time(1_000 + 3_600))).unwrap();
+        let kept = |secret: [u8; 32]| world.read(|read| Ok(read.exists::<Enrolment>(&(secret,))?));
+        assert_eq!([kept([2; 32]), kept([3; 32])], [false, true], "what is too old is not kept");
     }
 }

@@ -20,6 +20,9 @@ use crate::task;
 use crate::transfer::AGENT_SCOPE;
 use crate::wire::pb;
 
+/// The most versions that are listed, and paths that are looked at for them.
+const LISTED_MAX: usize = 1_000;
+
 /// A kept version, and whose it is.
 struct Kept {
     number: u32,
@@ -35,22 +38,45 @@ async fn kept(local: &Local, caller: Caller, path: &Path, whose: Whose) -> Resul
     let shown = path.display().to_string();
     let had = local.context.store.read(|read| versions::at_path(read, &shown))?;
     let mut kept = Vec::new();
-    for (set, node) in there.into_iter().chain(had.into_iter().filter(|had| Some(*had) != there)) {
-        if whose == Whose::Own && !local.context.store.read(|read| members::load_set(read, set))?.is_none_or(|set| caller.owns(&set)) {
-            continue;
-        }
-        let is_there = Some((set, node)) == there;
-        if !is_there && !may_see(local, caller, set, node).await? {
-            continue;
-        }
-        let versions = local.context.store.read(|read| versions::of_member(read, set, node))?;
-        let shows = versions.into_iter().filter(|(_, version)| is_there || version.path == shown);
-        kept.extend(shows.map(|(number, version)| Kept { number, version, set, node }));
+    for member in there.into_iter().chain(had.into_iter().filter(|had| Some(*had) != there)) {
+        let is_there = Some(member) == there;
+        kept.extend(of_member(local, caller, member, whose, Some(&shown).filter(|_| !is_there)).await?);
     }
     if kept.is_empty() && there.is_none() {
         return Err(Fault::not_found(format!("no versions of {shown} were kept")));
     }
     kept.sort_by_key(|kept| std::cmp::Reverse(kept.number));
+    Ok(kept)
+}
+
+/// The versions of a member that a caller may see; of one that is not there any more, those that it left at a path.
+async fn of_member(
+    local: &Local,
+    caller: Caller,
+    (set, node): (SetId, NodeId),
+    whose: Whose,
+    left_at: Option<&String>,
+) -> Result<Vec<Kept>, Fault> {
+    if whose == Whose::Own && !local.context.store.read(|read| members::load_set(read, set))?.is_none_or(|set| caller.owns(&set)) {
+        return Ok(Vec::new());
+    }
+    if left_at.is_some() && !may_see(local, caller, set, node).await? {
+        return Ok(Vec::new());
+    }
+    let versions = local.context.store.read(|read| versions::of_member(read, set, node))?;
+    let shown = versions.into_iter().filter(|(_, version)| left_at.is_none_or(|path| version.path == *path));
+    Ok(shown.map(|(number, version)| Kept { number, version, set, node }).collect())
+}
+
+/// Finds the versions that were kept beneath a folder, or what was one: the way to those of documents whose path nobody knows any more.
+async fn beneath(local: &Local, caller: Caller, folder: &Path) -> Result<Vec<Kept>, Fault> {
+    let folder = folder.display().to_string();
+    let mut kept = Vec::new();
+    for (path, set, node) in local.context.store.read(|read| versions::beneath(read, &folder, LISTED_MAX))? {
+        if let Ok(whose) = allowed(local, caller, Path::new(&path), Want::Read).await {
+            kept.extend(of_member(local, caller, (set, node), whose, Some(&path)).await?);
+        }
+    }
     Ok(kept)
 }
 
@@ -80,11 +106,18 @@ async fn allowed(local: &Local, caller: Caller, path: &Path, want: Want) -> Resu
     Ok(if folder_is_there { Whose::Anybodys } else { Whose::Own })
 }
 
-/// Lists the versions kept at a path.
+/// Lists the versions kept at a path, and beneath it.
 pub(super) async fn list(local: &Local, caller: Caller, path: &str) -> Result<Vec<pb::SourceVersion>, Fault> {
     let path = absolute("path", path)?;
     let whose = allowed(local, caller, &path, Want::Read).await?;
-    Ok(kept(local, caller, &path, whose).await?.iter().map(|kept| describe(kept.number, &kept.version)).collect())
+    let mut listed = beneath(local, caller, &path).await?;
+    match kept(local, caller, &path, whose).await {
+        Err(fault) if fault.kind == FaultKind::NotFound && !listed.is_empty() => {}
+        kept => listed.extend(kept?),
+    }
+    listed.sort_by_key(|kept| std::cmp::Reverse(kept.number));
+    listed.truncate(LISTED_MAX);
+    Ok(listed.iter().map(|kept| describe(kept.number, &kept.version)).collect())
 }
 
 fn describe(number: u32, version: &Version) -> pb::SourceVersion {
@@ -98,7 +131,13 @@ fn describe(number: u32, version: &Version) -> pb::SourceVersion {
     };
     let millis = version.kept_millis;
     let kept = Timestamp { seconds: i64::try_from(millis / 1_000).unwrap_or(i64::MAX), nanoseconds: (millis % 1_000) as u32 * 1_000_000 };
-    pb::SourceVersion { version: number, keep_time: Some(kept.into()), size_bytes: version.content.size_bytes, cause: cause.into() }
+    pb::SourceVersion {
+        version: number,
+        keep_time: Some(kept.into()),
+        size_bytes: version.content.size_bytes,
+        cause: cause.into(),
+        path: version.path.clone(),
+    }
 }
 
 /// Puts a version back as an ordinary change of the document at the path, or as a new document there if it is gone.

@@ -1,6 +1,7 @@
 //! What the source had before a sync replaced or deleted it: kept in the depot, listed by member and by path, until its retention ends.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::context::Context;
 use super::planner::committed;
@@ -165,6 +166,18 @@ pub fn of_member(read: &impl Read, set: SetId, node: NodeId) -> Result<Vec<(u32,
 pub fn at_path(read: &impl Read, path: &str) -> Result<Vec<(SetId, NodeId)>, StoreError> {
     let rows = read.scan::<VersionPaths>(&(path.as_bytes().to_vec(),), None, 100)?;
     Ok(rows.into_iter().map(|((_, set, node), ())| (set, node)).collect())
+}
+
+/// Returns the paths beneath a folder at which versions were kept, and the members that had them; at most `limit`.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn beneath(read: &impl Read, folder: &str, limit: usize) -> Result<Vec<(String, SetId, NodeId)>, StoreError> {
+    let prefix = [folder.trim_end_matches('/').as_bytes(), b"/"].concat();
+    let before = (prefix.clone(), SetId::from_uuid(Uuid::nil()), NodeId::from_uuid(Uuid::nil()));
+    let rows = read.scan::<VersionPaths>(&(), Some(&before), limit)?.into_iter().map(|(key, ())| key);
+    let within = rows.take_while(|(path, ..)| path.starts_with(&prefix));
+    Ok(within.filter_map(|(path, set, node)| Some((String::from_utf8(path).ok()?, set, node))).collect())
 }
 
 /// Removes versions whose retention ended; returns how many. Their bytes are collected later.

@@ -42,6 +42,10 @@ async fn s_b06_a_kept_version_is_restored_with_the_folders_that_are_gone() {
     world.settle().await;
     let kept = world.agent.versions("Plans/deep/down/a.txt").await.unwrap();
     assert_eq!(kept.iter().map(|(_, cause)| *cause).collect::<Vec<_>>(), [SourceVersionCause::Replaced], "{}", world.dump().await);
+    for folder in ["Plans", "Plans/deep"] {
+        assert_eq!(world.agent.versions(folder).await.unwrap(), kept, "{folder}: whoever does not know its path finds it too");
+    }
+    assert!(world.agent.versions("Plans/dee").await.is_err());
     world.agent.restore("Plans/deep/down/a.txt", kept[0].0).await.unwrap();
     world.settle().await;
     assert_eq!(world.same("Plans", "acme/team/Plans").await, tree(&[("deep/", ""), ("deep/down/", ""), ("deep/down/a.txt", "one")]));

@@ -1,5 +1,6 @@
 //! What Skybridge promises to its users, each promise seen to hold between a real agent and a real coordinator.
 
+mod absence;
 mod arriving;
 mod brake;
 mod changes;

@@ -31,8 +31,6 @@ class Check:
     def __init__(self, system, ledger, source, cloud, deletes_source):
         self.system, self.ledger, self.source, self.cloud = system, ledger, source, cloud
         self.deletes_source, self.versions_seen, self.restored = deletes_source, set(), 0
-        # Every path that there was, as far as it is known.
-        self.ever = set()
         self.system.done("cloud", "mkdir", ATTIC)
 
     def round(self):
@@ -141,25 +139,21 @@ class Check:
                 content.kept = "in the cloud"
 
     def look_at_source(self, missing, here):
-        """Asks at every path that there is: there the versions of what is there are listed, wherever it was. Then at every path that there
-        ever was: there those of what is gone are."""
-        own = {path for content in missing for path in content.paths}
-        current = {self.system.folder / path for path, data in here.items() if data is not None}
-        for path in [*(own & current), *(current - own), *(own - current), *((self.ever | self.touched()) - current - own)]:
+        """Asks for all that was kept beneath the folder, and then at each document that there is: there the versions of what is there are
+        listed, wherever it was."""
+        current = [self.system.folder / path for path, data in here.items() if data is not None]
+        for path in [self.system.folder, *current]:
             if all(content.kept for content in missing):
                 return
             listed = self.system.run("--output", "json", "versions", path)
             if listed.returncode == 0:
-                self.take_versions(path, missing, listed.stdout)
+                self.take_versions(missing, listed.stdout)
 
-    def touched(self):
-        return {self.system.folder / path for path in self.source.touched | self.cloud.touched}
-
-    def take_versions(self, path, missing, listed):
+    def take_versions(self, missing, listed):
         for version in json.loads(listed)["versions"]:
             for content in missing:
                 if content.size == version["size_bytes"]:
-                    content.kept = (path, str(version["version"]))
+                    content.kept = (version["path"], str(version["version"]))
 
     def take_up(self, here, there):
         """What was seen now is what people go on from."""
@@ -171,7 +165,6 @@ class Check:
         for path, data in here.items():
             if content := data and self.ledger.of(data):
                 content.paths.add(self.system.folder / path)
-        self.ever |= self.touched() | {self.system.folder / path for path in here}
         self.source.touched.clear()
         self.cloud.touched.clear()
         self.cloud.look({path: None if data is None else len(data) for path, data in there.items()})
