@@ -1,4 +1,5 @@
-//! Forgetting what is no longer synced: both copies stay, and what was read-only for people gets its permissions back first.
+//! Forgetting what is no longer synced: both copies stay, and what was read-only for people gets its permissions back first. What the cloud still
+//! has in another set is not forgotten: it was moved out of that one.
 //!
 //! Used by whatever hears of the end of a sync: the local service, a directive from the cloud, the planner. Whoever calls has seen to it that
 //! the coordinator counts these members as ended, too; else its next listing would bring them back.

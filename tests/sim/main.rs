@@ -13,7 +13,7 @@
 //! | a delete of what the coordinator did not know any more was tried for ever, and what is in a folder that cannot be synced with it | 4:4 does not come to rest | `what_the_coordinator_does_not_know_again_and_again_is_listed_anew` |
 //! | a document that could not be read was planned, given up and planned again without a pause | 15:15 never ends | this seed |
 //! | a set whose end was cut short stayed half ended for ever: documents stayed locked, and nobody who waited for rest came to it | seed 73:73 does not come to rest | `s_d01_of_a_set_whose_end_was_cut_short_the_coordinator_is_asked_again` |
-//! | two direct members that swapped places sent looks to and fro for ever | seed 16:16 never ends | a test in `agent::tracker::tests::moves` |
+//! | two direct members that swapped places sent looks to and fro for ever | seed 16:16 never ends | a test in `agent::tracker::tests::sets` |
 //! | what a look that was slower than a removal wrote down was the last word, and what was missing was decided about no more | the integration test s_d06, once, beside other work | `s_d06_what_a_slower_look_wrote_down_…` |
 //! | a sync that ended while its documents were being made, before a restart, left something to plan for ever | seeds 50, 71 and 226 do not come to rest | `s_d01_what_was_under_way_when_its_sync_ended_leaves_nothing_to_plan` |
 //! | what was moved into a set at the source and deleted there before the cloud followed was deleted in the name of the wrong set, for ever refused, and came back | seeds 76, 169, 248 and 320 differ or bring it back | `s_b17_what_was_moved_here_and_is_deleted_…` |

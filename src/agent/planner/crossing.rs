@@ -2,7 +2,8 @@
 //!
 //! A member that is at the source is in the set that it is in there. What the cloud has of it may be in another set still, because somebody
 //! moved it at the source and the cloud has yet to follow. A member that is not at the source is in the set that the cloud has it in; in a
-//! folder that was moved at the source, in the set of that folder.
+//! folder that was moved at the source, in the set of that folder. What the cloud moved into another set is in that one, although it lies in
+//! a folder of the first until the repository has followed.
 //!
 //! The journals of two sets are read apart, and each speaks of what its own set has. So what a set is told can belong to another one, and what
 //! entered one set can be planned before the other set is told that it left. The latter waits for that, a moment; then its source side changes

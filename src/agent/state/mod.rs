@@ -21,8 +21,8 @@
 //! | [`Unreported`] | set, node | whose status the coordinator has not heard yet |
 //! | [`Retries`] | when, set, node | what to plan again at a time |
 //!
-//! Rows written by a change: a document seen first takes 7 (member, holder, key, source name, dirty, unreported, counters of the set), planned as a push 3
-//! (member, in flight, dirty), confirmed 6.
+//! Rows written by a change: a document seen first takes 7 (member, holder, key, source name, dirty, unreported, counters of the set), planned
+//! as a push 3 (member, in flight, dirty), confirmed 6.
 
 pub mod members;
 mod records;

@@ -183,7 +183,7 @@ impl Looker {
                     None => self.context.store.read(|read| load(read, set, parent))?.is_some_and(|row| row.member.source_node().is_some()),
                 };
                 present.insert(parent, there);
-                if !there && !self.context.store.read(|read| is_guest(read, set, row))? {
+                if !there && !self.context.store.read(|read| could_not_follow(read, set, row))? {
                     orphans.push(Missing::of(&known));
                 }
             }
@@ -197,7 +197,7 @@ impl Looker {
 
 /// Whether a member lies in a folder of another set, from where the cloud moved it into this one and the repository could not: it is looked for
 /// there each time that is tried.
-fn is_guest(read: &(impl Read + ?Sized), set: SetId, row: &MemberRow) -> Result<bool, StoreError> {
+fn could_not_follow(read: &(impl Read + ?Sized), set: SetId, row: &MemberRow) -> Result<bool, StoreError> {
     let Some(at) = &row.source else { return Ok(false) };
     let holder = read.get::<Keys>(&(at.folder.as_bytes().to_vec(),))?;
     Ok(holder.is_some_and(|(other, _)| other != set) && is_at_target(read, set, row)?)

@@ -42,7 +42,7 @@ class Content:
         self.required = False
         # It was seen in the cloud, which keeps what it had.
         self.in_cloud = False
-        # Where it was at the source: kept versions are asked for by path.
+        # Where it was at the source.
         self.paths = set()
         # Where it was when both sides were compared last, below the folder.
         self.seen_at = None

@@ -4,6 +4,7 @@ mod edge;
 mod fake;
 mod moves;
 mod properties;
+mod sets;
 mod unknown;
 
 use std::collections::BTreeMap;
