@@ -72,18 +72,12 @@ impl Task<'_> {
         }
     }
 
-    /// Refuses a name in the target folder whose holder is a member of another set.
+    /// Refuses a name in the target folder whose holder is a member of another set: it cannot be adopted, and keeps its name.
     fn refuse_paired_holder(&self, tx: &Transaction<'_>, folder: &Lineage, name: &crate::model::FoldedName) -> Result<(), End> {
         let Some(holder) = tx.get::<Child>(&(folder.network, folder.id, name.clone()))? else { return Ok(()) };
-        match self.read(tx, holder)? {
-            Some(holder) => self.refuse_paired(tx, &holder),
-            None => Ok(()),
-        }
-    }
-
-    fn refuse_paired(&self, tx: &Transaction<'_>, node: &Lineage) -> Result<(), End> {
-        match node.membership(tx)? {
-            Some(other) if other.set != self.set() => Err(already_synced(&other).into()),
+        let Some(holder) = self.read(tx, holder)? else { return Ok(()) };
+        match holder.membership(tx)? {
+            Some(other) if other.set != self.set() => Err(name_clash(&other).into()),
             _ => Ok(()),
         }
     }
@@ -152,5 +146,13 @@ pub(super) fn holds(folder: &Lineage, membership: &Membership, kind: Kind) -> bo
 }
 
 fn already_synced(other: &Membership) -> Refusal {
-    Refusal::Because(Reason::AlreadySynced, format!("by the set {:?} ({})", other.definition.set.name.as_str(), other.set))
+    Refusal::Because(Reason::AlreadySynced, by_set(other))
+}
+
+fn name_clash(other: &Membership) -> Refusal {
+    Refusal::Because(Reason::NameClash, format!("what has it is synced {}", by_set(other)))
+}
+
+fn by_set(other: &Membership) -> String {
+    format!("by the set {:?} ({})", other.definition.set.name.as_str(), other.set)
 }

@@ -132,7 +132,7 @@ async fn s_a05_subfolders_are_left_out_if_so_chosen_at_either_side_and_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_a06_edge_q06_a_node_belongs_to_one_set_at_most_on_either_side() {
+async fn s_a06_s_a14_edge_q06_a_node_belongs_to_one_set_at_most_on_either_side() {
     let world = World::start().await;
     world.source.write("Outer/Plans/a.txt", "a");
     world.source.write("Outer/Plans/deep/b.txt", "b");
@@ -152,9 +152,12 @@ async fn s_a06_edge_q06_a_node_belongs_to_one_set_at_most_on_either_side() {
     world.source.write("Other/Plans/x.txt", "x");
     world.sync(&["Other/Plans"], "acme/team", options()).await;
     let paired = world.agent.member("Other/Plans").await.unwrap();
-    assert_eq!(paired.reason, Reason::AlreadySynced, "its namesake there is paired already: {paired:?}");
-    assert!(paired.told[2].contains(&set), "{paired:?}");
+    assert_eq!((paired.state, paired.reason), (MemberState::Failed, Reason::NameClash), "its namesake there is paired already: {paired:?}");
+    assert!(paired.told[2].contains(&set), "the set that holds it is named: {paired:?}");
     assert_eq!(world.same("Outer/Plans", "acme/team/Plans").await.len(), 3, "nothing is mixed up");
+    world.source.rename("Other/Plans", "Other/More");
+    world.settle().await;
+    assert_eq!(world.ada.read("acme/team/More/x.txt").await.unwrap(), "x", "the remedy helps: {}", world.dump().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ something else there meanwhile.
 """
 
 import ctypes
+import json
 import os
 import random
 import shutil
@@ -250,9 +251,19 @@ class InCloud:
         file.write_bytes(data)
         if self.command("put", file, f"{TARGET}/{path}", touched=[path]):
             content.required = content.in_cloud = True
-            self.ledger.gone_in_cloud(self.documents.get(path))
+            if path in self.documents:
+                self.ledger.gone_in_cloud(self.replaced(path, content))
             self.documents[path] = content.size
         file.unlink()
+
+    def replaced(self, path, content):
+        """The size of what a content that was written to a path took the place of; None if it is a new document, because the agent had
+        moved the other one away, or if it was moved itself since."""
+        listed = self.system.run("--output", "json", "cloud", "versions", f"{TARGET}/{path}")
+        if listed.returncode != 0:
+            return None
+        sizes = {version["version"]: int(version["content"]["size_bytes"]) for version in json.loads(listed.stdout)["versions"]}
+        return next((sizes.get(version - 1) for version, size in sizes.items() if size == content.size), None)
 
     def put(self):
         self.upload(self.inside(self.random.choice(self.folders), self.fresh("doc")))

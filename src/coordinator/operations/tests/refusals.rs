@@ -342,8 +342,8 @@ fn operations_are_refused_with_their_reason() {
             },
         },
         Case {
-            what: "a06 a name that a member of another set has",
-            expected: because(Reason::AlreadySynced),
+            what: "a14 a name that a member of another set has",
+            expected: because(Reason::NameClash),
             arrange: |world| {
                 world.folder_set("site/A", "Plans", DEFAULTS);
                 let set = world.set("site/A", FOLDER, DEFAULTS);
