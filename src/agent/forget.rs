@@ -7,10 +7,10 @@
 use super::context::Context;
 use super::planner::{committed, let_go};
 use super::repository::At;
-use super::state::{LocalSets, MemberRow, Members, members};
+use super::state::{Dirty, InFlight, LocalSets, MemberRow, Members, members};
 use super::tracker::{Look, oddities};
 use crate::model::{NodeId, SetId, SetShape};
-use crate::store::{ReadExt as _, StoreError, WriteExt as _};
+use crate::store::{ReadExt as _, StoreError, Transaction, WriteExt as _};
 use crate::task;
 
 /// Members that are forgotten in one transaction.
@@ -25,10 +25,23 @@ pub(super) async fn forget_set(context: &Context, set: SetId) -> Result<(), Stor
     committed(ending.await)?;
     forget_members(context, set).await?;
     while committed(context.store.transact(move |tx| oddities::forget(tx, set, PAGE)).await)? {}
-    committed(context.store.transact(move |tx| tx.delete::<LocalSets>(&set)).await)?;
+    committed(context.store.transact(move |tx| forget_rest(tx, set)).await)?;
     context.looks.everything();
     context.planner.notify_one();
     Ok(())
+}
+
+/// Forgets the set itself, and what it had to tell the coordinator of nodes that are no members any more.
+fn forget_rest(tx: &mut Transaction<'_>, set: SetId) -> Result<(), StoreError> {
+    for (key, ()) in tx.scan::<Dirty>(&(set,), None, usize::MAX)? {
+        tx.delete::<Dirty>(&key)?;
+    }
+    for (op, pushed) in tx.scan::<InFlight>(&(), None, usize::MAX)? {
+        if pushed.operation.set == set {
+            tx.delete::<InFlight>(&op)?;
+        }
+    }
+    tx.delete::<LocalSets>(&set)
 }
 
 /// Forgets one direct member; a folder with all that is in it.

@@ -32,10 +32,15 @@ pub(super) struct Ready {
 
 /// Fetches the contents of orders.
 pub(super) async fn fetch(context: &Context, bulk: Channel, orders: Vec<Order>) -> Vec<Ready> {
-    let mut small = fetch_all_small(bulk.clone(), &orders).await;
     let mut ready = Vec::with_capacity(orders.len());
     for order in orders {
-        let mut fetched = Ready { blobs: Vec::new(), staged: None, failed: None, order };
+        // Else the content of what cannot have its name would be fetched at each try. The first try is cheap where the content is.
+        let looks = order.retried || content_of(&order).is_some_and(|content| !is_small(&content));
+        let failed = if looks { name_is_free(context, &order).await.err() } else { None };
+        ready.push(Ready { blobs: Vec::new(), staged: None, failed, order });
+    }
+    let mut small = fetch_all_small(bulk.clone(), ready.iter().filter(|ready| ready.failed.is_none()).map(|ready| &ready.order)).await;
+    for fetched in ready.iter_mut().filter(|ready| ready.failed.is_none()) {
         match content_of(&fetched.order) {
             None => {}
             Some(content) if is_small(&content) => match small.remove(&fetched.order.op) {
@@ -48,14 +53,13 @@ pub(super) async fn fetch(context: &Context, bulk: Channel, orders: Vec<Order>) 
                 Err(failed) => fetched.failed = Some(failed),
             },
         }
-        ready.push(fetched);
     }
     ready
 }
 
 type Small = BTreeMap<OpId, Result<Blob, Ending>>;
 
-async fn fetch_all_small(bulk: Channel, orders: &[Order]) -> Small {
+async fn fetch_all_small<'a>(bulk: Channel, orders: impl Iterator<Item = &'a Order>) -> Small {
     let mut by_set: BTreeMap<SetId, Vec<(&Order, ContentRef)>> = BTreeMap::new();
     for order in orders {
         if let Some(content) = content_of(order).filter(is_small) {
@@ -90,7 +94,6 @@ fn failure(error: &TransferError) -> Ending {
 
 /// Fetches a large content straight into its staging place, taking from the old document what it already has.
 async fn fetch_one_large(context: &Context, bulk: Channel, order: &Order, content: &ContentRef) -> Result<Staged, Ending> {
-    name_is_free(context, order).await?;
     let base = order.planned_on.as_ref().and_then(|state| state.content).filter(|base| base.height > 0);
     let held = match &base {
         Some(base) => entries(&context.depot, base).await.unwrap_or_default(),
@@ -113,7 +116,7 @@ async fn fetch_one_large(context: &Context, bulk: Channel, order: &Order, conten
     }
 }
 
-/// Looks whether a new document can have its name, before its content is fetched once more at each try.
+/// Looks whether a new document can have its name.
 async fn name_is_free(context: &Context, order: &Order) -> Result<(), Ending> {
     let Apply::Create(state) = &order.apply else { return Ok(()) };
     let (repository, wanted, name) = (context.repository.clone(), order.clone(), state.place.name.clone());

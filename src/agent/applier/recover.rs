@@ -189,7 +189,6 @@ mod tests {
     use crate::agent::state::{Dirty, MemberRow};
     use crate::content::ChunkerParameters;
     use crate::engine::Target;
-    use crate::engine::reconcile::Apply;
     use crate::model::{Kind, Name, NodeState, PairingId, Place, Properties, Revisions, Sequence, SetShape, TargetNode};
     use uuid::Uuid;
 
@@ -288,20 +287,7 @@ mod tests {
         let mut row = MemberRow::new(node, PairingId::from_uuid(Uuid::from_u128(4)));
         row.member.target = Target::Present(target);
         (row.operation, row.member.activity) = (Some(op), Activity::Applying);
-        let order = Order {
-            set,
-            set_in_cloud: set,
-            site: site.name,
-            node,
-            op,
-            apply: Apply::Create(state.clone()),
-            at: None,
-            planned_on: None,
-            target: Some(state.clone()),
-            folder: Some(folder.clone()),
-            last_folder: None,
-            aside: None,
-        };
+        let order = Order::to_create(set, &site.name, node, op, state.clone(), Some(folder.clone()));
         let staged = repository.stage_document(&folder, op, ChunkerParameters::DEFAULT).unwrap();
         let (key, begun) = (staged.key.clone(), row.clone());
         let stored = bench.context.store.transact(move |tx| {

@@ -2,7 +2,7 @@
 
 use super::crossing::{self, Crossing};
 use super::departing::{self, Departing};
-use super::{Order, status};
+use super::{Order, journal, status};
 use crate::agent::state::{Applying, Dirty, InFlight, LocalSet, MemberRow, Pushed, StoredTrees, members};
 use crate::engine::brake::Limits;
 use crate::engine::reconcile::{Apply, Hold, Step, Waits, reconcile};
@@ -35,6 +35,8 @@ pub(super) fn plan(tx: &mut Transaction<'_>, set: SetId, limit: usize, limits: &
     for (key, ()) in dirty {
         tx.delete::<Dirty>(&key)?;
         match inherit_absence(tx, set, key.1)? {
+            // Its folder was known in another set only, and is no more.
+            Some(row) if local.target_complete && journal::is_orphan(tx, set, &row)? => journal::drop_orphans(tx, set, [row.member.node])?,
             Some(row) => {
                 run.brake_concerned |= matches!(row.waits, Some(Waits::Brake { .. }));
                 run.one(tx, &local, row)?;
@@ -119,7 +121,7 @@ impl Run<'_> {
                 let other = if let Waits::Node(other) = hold.waits { Some(other) } else { None };
                 hold_row(tx, self.set, &mut row, hold)?;
                 if let Some(other) = other
-                    && members::load(tx, self.set, other)?.is_none()
+                    && (members::load(tx, self.set, other)?.is_none() || !members::elsewhere(tx, self.set, other)?.is_empty())
                 {
                     // What becomes of it in another set wakes nobody here.
                     status::retry(&mut row, now, self.world.draw());
@@ -181,6 +183,7 @@ impl Run<'_> {
             folder,
             last_folder: row.last_folder.clone(),
             aside: row.source.as_ref().and_then(|source| source.aside.clone()),
+            retried: row.status.failures > 0,
         });
         row.member.activity = Activity::Applying;
         begin(row, op, self.world.now_millis());

@@ -118,14 +118,13 @@ fn set_of(read: &(impl Read + ?Sized), except: SetId, node: NodeId) -> Result<Op
     Ok(None)
 }
 
-/// Tells the set that a member was moved into at the source that it left the set which the cloud had it in.
+/// Tells the set that a member was moved into at the source, by itself or with its folder, that it left the set which the cloud had it in.
 pub(super) fn left(tx: &mut Transaction<'_>, from: SetId, entry: &JournalEntry, departure: Departure) -> Result<(), StoreError> {
     let node = entry.change.node();
     for set in members::elsewhere(tx, from, node)? {
-        let Some(before) = members::load(tx, set, node)?.filter(|row| row.source.is_some()) else { continue };
+        let Some(before) = members::load(tx, set, node)? else { continue };
         let is_old = before.member.target_node().is_some_and(|target| target.revisions.newest() <= entry.sequence);
-        let Some(folder) = folder_of(&before).filter(|_| is_old) else { continue };
-        if members::load(tx, set, folder)?.is_none() {
+        if is_old && abroad(tx, set, &before)?.is_some() {
             let mut after = before.clone();
             after.member.target = Target::Absent(departure);
             members::save(tx, set, Some(&before), Some(&after))?;

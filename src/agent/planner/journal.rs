@@ -138,7 +138,7 @@ pub fn drop_orphans(tx: &mut Transaction<'_>, set: SetId, nodes: impl IntoIterat
 }
 
 /// Whether a node that only the coordinator told of is in a folder that nobody knows.
-fn is_orphan(tx: &Transaction<'_>, set: SetId, row: &MemberRow) -> Result<bool, StoreError> {
+pub(super) fn is_orphan(tx: &Transaction<'_>, set: SetId, row: &MemberRow) -> Result<bool, StoreError> {
     let member = &row.member;
     if member.source != Source::Absent || member.base.is_some() || member.activity != Activity::Idle {
         return Ok(false);

@@ -71,6 +71,30 @@ pub struct Order {
     pub last_folder: Option<RepoKey>,
     /// The name that it has there now, when that is not the name in `planned_on`.
     pub aside: Option<Name>,
+    /// The last try failed.
+    pub retried: bool,
+}
+
+#[cfg(test)]
+impl Order {
+    /// An order to make something new, as far as tests care.
+    pub(crate) fn to_create(set: SetId, site: &SiteName, node: NodeId, op: OpId, state: NodeState, folder: Option<RepoKey>) -> Self {
+        Self {
+            set,
+            set_in_cloud: set,
+            site: site.clone(),
+            node,
+            op,
+            apply: Apply::Create(state.clone()),
+            at: None,
+            planned_on: None,
+            target: Some(state),
+            folder,
+            last_folder: None,
+            aside: None,
+            retried: false,
+        }
+    }
 }
 
 /// How many steps are under way, and a bell for when there are fewer.

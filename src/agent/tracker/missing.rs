@@ -84,13 +84,18 @@ impl Looker {
         for (known, found) in known.into_iter().zip(at_place) {
             match found {
                 Ok(None) => searched.push((known, Occupant::None)),
-                Ok(Some((_, key))) if key == known.key && self.is_reached(&known)? => match self.twin(&known)? {
-                    Some(twin) => twins.push((known, Decision::Yield(twin))),
-                    None => outcome.looks.push(Wanted::name(known.folder, known.name)),
-                },
                 Ok(Some((item, key))) => {
-                    let occupant = self.occupant(&known, item, &key)?;
-                    searched.push((known, occupant));
+                    let reached = self.is_reached(&known)?;
+                    if reached && key == known.key {
+                        match self.twin(&known)? {
+                            Some(twin) => twins.push((known, Decision::Yield(twin))),
+                            None => outcome.looks.push(Wanted::name(known.folder, known.name)),
+                        }
+                    } else {
+                        // What is where no set reaches is nobody's new content.
+                        let occupant = if reached { self.occupant(&known, item, &key)? } else { Occupant::None };
+                        searched.push((known, occupant));
+                    }
                 }
                 Err(error) => undecided(&known, &error, &mut outcome),
             }

@@ -23,20 +23,7 @@ async fn order(bench: &Bench) -> Order {
     stored.await.unwrap();
     let place = Place { parent: None, name: Name::new("made").unwrap() };
     let state = NodeState { kind: Kind::Folder, place, content: None, properties: Properties::default() };
-    Order {
-        set,
-        set_in_cloud: set,
-        site: context.repository.sites()[0].name.clone(),
-        node,
-        op,
-        apply: Apply::Create(state.clone()),
-        at: None,
-        planned_on: None,
-        target: Some(state),
-        folder: None,
-        last_folder: None,
-        aside: None,
-    }
+    Order::to_create(set, &context.repository.sites()[0].name, node, op, state, None)
 }
 
 #[tokio::test]
@@ -78,13 +65,15 @@ async fn a_store_that_fails_while_the_end_of_an_order_is_recorded_ends_the_appli
 }
 
 #[tokio::test]
-async fn s_b13_a_large_content_is_not_fetched_for_a_name_that_is_taken() {
+async fn s_b13_what_is_large_or_failed_before_is_not_fetched_for_a_name_that_is_taken() {
     let bench = Bench::new(SetShape::Documents).await;
     std::fs::write(bench.path("made"), "somebody's").unwrap();
-    let mut order = order(&bench).await;
-    let content = ContentRef { root: Hash::from_bytes([1; 32]), size_bytes: 1 << 30, height: 1 };
-    let Apply::Create(state) = &mut order.apply else { unreachable!() };
-    (state.kind, state.content) = (Kind::Document, Some(content));
-    let ready = content::fetch(&bench.context, nobody(), vec![order]).await;
-    assert!(matches!(&ready[0].failed, Some(Ending::Failed(Reason::NameClash, _))), "{:?}", ready[0].failed);
+    for (height, size_bytes, retried) in [(1, 1 << 30, false), (0, 6, true)] {
+        let mut order = Order { retried, ..order(&bench).await };
+        let content = ContentRef { root: Hash::from_bytes([1; 32]), size_bytes, height };
+        let Apply::Create(state) = &mut order.apply else { unreachable!() };
+        (state.kind, state.content) = (Kind::Document, Some(content));
+        let ready = content::fetch(&bench.context, nobody(), vec![order]).await;
+        assert!(matches!(&ready[0].failed, Some(Ending::Failed(Reason::NameClash, _))), "{:?}", ready[0].failed);
+    }
 }

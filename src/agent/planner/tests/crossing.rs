@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::agent::repository::Stamp;
+use crate::engine::Activity;
+use crate::engine::reconcile::Waits;
 use crate::model::{ContentRef, Hash, Reason};
 
 /// The set that the cloud has things in.
@@ -290,4 +292,48 @@ async fn s_b17_a_folder_is_not_deleted_in_the_cloud_before_what_was_moved_out_of
     bench.change(|tx| members::mark_dirty(tx, other(), node(40))).await;
     bench.plan().await;
     assert!(deleted(&bench));
+}
+
+#[tokio::test]
+async fn s_b17_what_is_deleted_in_the_cloud_in_a_folder_that_was_moved_to_another_set_here_is_gone_there() {
+    let mut bench = Bench::of_two_sets().await;
+    let folder = |parent| state(Kind::Folder, Some(node(parent)), "folder");
+    bench.put(set(), 40, Some(folder(10)), Some(folder(20))).await;
+    bench.tell_other(Change::Entered { node: at(node(41), document(40, "new"), 9), lists: false }).await;
+    bench.plan().await;
+    bench.tell_other(Change::Left { node: node(41), departure: Departure::Deleted }).await;
+    assert_eq!(bench.row(node(41)).unwrap().member.target, Target::Absent(Departure::Deleted));
+}
+
+#[tokio::test]
+async fn s_b17_what_is_in_a_folder_that_no_set_knows_any_more_is_forgotten() {
+    let mut bench = Bench::of_two_sets().await;
+    let found = [at(node(41), state(Kind::Folder, Some(node(40)), "folder"), 9), at(node(42), document(41, "within"), 9)];
+    bench.change(move |tx| journal::take_listed(tx, other(), &found, &RealWorld)).await;
+    bench.plan().await;
+    assert!(bench.sets_of(41).is_empty() && bench.sets_of(42).is_empty());
+}
+
+#[tokio::test]
+async fn s_b17_what_waits_for_a_node_that_another_set_has_too_looks_again_by_itself() {
+    let mut bench = Bench::of_two_sets().await;
+    bench.put(other(), 40, None, Some(state(Kind::Folder, Some(node(20)), "folder"))).await;
+    bench.remove(other(), 40).await;
+    bench.put(set(), 41, Some(document(10, "moved")), Some(document(40, "doc"))).await;
+    bench.remove(set(), 41).await;
+    bench
+        .change(|tx| {
+            members::update(tx, set(), node(41), |row| {
+                row.map(|mut row| {
+                    row.member.activity = Activity::Pushing;
+                    row
+                })
+            })
+        })
+        .await;
+    bench.tell_other(Change::Present(at(node(41), document(40, "doc"), 9))).await;
+    bench.plan().await;
+    let waiting = bench.context.store.read(|read| members::load(read, other(), node(40))).unwrap().unwrap();
+    assert_eq!(waiting.waits, Some(Waits::Node(node(41))));
+    assert!(waiting.status.retry_millis.is_some(), "what becomes of it in the first set wakes nobody in the second");
 }

@@ -114,3 +114,17 @@ async fn s_d04_a_direct_member_that_is_pushed_again_ends_its_former_pairing() {
     bench.answer(released[0].operation.op, Outcome::Done(Sequence::new(5))).await;
     assert_eq!((bench.plan().await, bench.in_flight().len(), bench.rows()), (vec![], 1, vec![made[0].member]));
 }
+
+#[tokio::test]
+async fn s_d01_a_set_that_ends_leaves_nothing_to_be_waited_for() {
+    let mut bench = Bench::new(SetShape::Documents).await;
+    bench.synced(node(1), document("a"), 3).await;
+    bench.take(vec![left(4, node(1), Departure::Deleted)]).await;
+    let row = bench.row(node(1)).unwrap();
+    bench.change(move |tx| begin_anew(tx, set(), &row, &RealWorld)).await;
+    bench.plan().await;
+    bench.change(|tx| members::mark_dirty(tx, set(), node(1))).await;
+    crate::agent::forget::forget_set(&bench.context, set()).await.unwrap();
+    let dirty = bench.context.store.read(|read| read.scan::<Dirty>(&(), None, 10)).unwrap();
+    assert!(dirty.is_empty() && bench.in_flight().is_empty(), "{dirty:?}, {:?}", bench.in_flight());
+}

@@ -103,6 +103,22 @@ async fn edge_m20_what_moves_to_where_the_set_does_not_reach_leaves_it_and_is_ad
 }
 
 #[tokio::test(start_paused = true)]
+async fn edge_m20_a_document_that_was_saved_anew_where_the_set_does_not_reach_leaves_with_its_folder() {
+    let mut bench = Bench::new();
+    for folder in ["outside", "top", "top/x"] {
+        bench.at().folder(folder);
+    }
+    bench.at().write("top/x/a", "a");
+    bench.make_set(1, "acme", SetShape::Folder { subfolders: true }, &["top"]).await;
+    let (x, a) = (bench.node("top/x"), bench.node("top/x/a"));
+    bench.at().rename("top/x", "outside/x");
+    bench.at().remove("outside/x/a");
+    bench.at().write("outside/x/a", "saved anew");
+    bench.touch(&["top/x"]).await;
+    assert!(bench.is_absent(x) && bench.is_absent(a) && bench.is_complete());
+}
+
+#[tokio::test(start_paused = true)]
 async fn edge_x09_what_came_and_went_between_two_looks_was_never_there() {
     let mut bench = Bench::with_folder().await;
     bench.at().write("top/a", "a");

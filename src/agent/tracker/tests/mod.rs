@@ -32,6 +32,9 @@ use crate::sys::{RealWorld, World as _};
 
 const SUBFOLDERS: SetShape = SetShape::Folder { subfolders: true };
 
+/// After so many the tracker is going in a circle.
+const ROUNDS_MAX: usize = 1_000;
+
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
@@ -113,7 +116,7 @@ impl Bench {
     /// Lets the tracker do all that it would do now, and whatever that leads to within moments.
     async fn settle(&mut self) {
         let cancel = CancellationToken::new();
-        loop {
+        for _ in 0..ROUNDS_MAX {
             self.tracker.work(&cancel).await;
             let blocked = self.tracker.later.values().any(|later| later.blocks.is_some());
             if self.tracker.missing.is_empty() && !blocked {
@@ -121,6 +124,7 @@ impl Bench {
             }
             tokio::time::sleep_until(self.tracker.next_time()).await;
         }
+        panic!("it is never done");
     }
 
     /// Tells the tracker that names in folders were touched, as the repository's reports would.

@@ -10,7 +10,6 @@ use crate::agent::planner::{Order, placing};
 use crate::agent::repository::{EntryName, SiteName, Stamp};
 use crate::agent::state::members::{save, update};
 use crate::agent::state::{MemberRow, SourceRow};
-use crate::engine::reconcile::Apply;
 use crate::engine::{Activity, Source, SourceNode};
 use crate::model::{Kind, NodeId, NodeState, OpId, PairingId, Place, Properties, Property, Reason, Value};
 use crate::store::Transaction;
@@ -341,20 +340,8 @@ async fn edge_k02_what_the_applier_put_in_place_is_nobody_elses_when_it_is_renam
         content: None,
         properties: Properties::default(),
     };
-    let order = Order {
-        set: set(1),
-        set_in_cloud: set(1),
-        site: SiteName("site".to_owned()),
-        node: made,
-        op: OpId::from_uuid(Uuid::from_u128(8)),
-        apply: Apply::Create(state.clone()),
-        at: None,
-        planned_on: None,
-        target: Some(state.clone()),
-        folder: Some(folder.clone()),
-        last_folder: None,
-        aside: None,
-    };
+    let op = OpId::from_uuid(Uuid::from_u128(8));
+    let order = Order::to_create(set(1), &SiteName("site".to_owned()), made, op, state.clone(), Some(folder.clone()));
     let announced = key.clone();
     bench.context.store.transact(move |tx| placing::begin(tx, &announced, &order)).await.unwrap();
     bench.at().rename("top/a", "top/b");
