@@ -121,6 +121,9 @@ pub fn save(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, af
         // What keeps it away, which may lie far off, keeps those away who wait for it.
         wake(tx, set, &Waits::Node(node))?;
     }
+    if before.is_some_and(is_protected) && after.is_some_and(|row| !is_protected(row)) {
+        mark_dirty(tx, set, node)?;
+    }
     save_wait(tx, set, node, before, after)?;
     save_status(tx, set, node, before, after)?;
     wake_left_folders(tx, set, before, after)?;
@@ -136,6 +139,11 @@ pub fn save(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, af
 /// What a member waits for, and why.
 const fn standing(row: &MemberRow) -> (&Option<Waits>, Option<Reason>) {
     (&row.waits, row.status.now.reason)
+}
+
+/// Whether its item is read-only for people, as far as is known.
+fn is_protected(row: &MemberRow) -> bool {
+    row.source.as_ref().is_some_and(|source| source.protected)
 }
 
 /// A folder that is gone is removed, or forgotten, only after what was in it has left: at the source for the one, on both sides for the other.

@@ -137,6 +137,22 @@ async fn s_f01_unsync_restores_permissions_exactly_whatever_came_in_between() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn s_f01_a_lock_that_is_taken_off_without_a_change_is_put_on_again() {
+    let world = World::start().await;
+    for name in ["opened", "replaced"] {
+        world.source.write(&format!("Plans/{name}"), "agreed");
+    }
+    world.sync(&["Plans"], "acme/team", SyncOptions { lock_source: true, ..options() }).await;
+    world.source.set_mode("Plans/opened", 0o666);
+    world.source.save("Plans/replaced", "agreed");
+    world.settle().await;
+    for name in ["opened", "replaced"] {
+        let path = format!("Plans/{name}");
+        assert_eq!((world.source.owner(&path).2 & 0o222, world.agent.is(&path).await), (0, SYNCED), "{name}: {}", world.dump().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn s_f01_a_locked_document_is_given_back_alone_and_by_an_unsync_from_the_cloud() {
     let world = World::start().await;
     for name in ["a.txt", "b.txt"] {
