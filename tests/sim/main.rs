@@ -30,8 +30,15 @@
 //! | what both sides moved, the cloud into another set, waited for a folder that its own set never has | 173 does not come to rest | `s_b17_what_both_sides_moved_…` |
 //! | what the cloud moved into another set, and the repository cannot, was handed to and fro, and kept its set from being looked through | 236 does not come to rest | `s_b17_what_the_cloud_moved_to_another_set_and_the_repository_could_not_…` |
 //! | what an agent could not write down because its disk failed stayed under way until somebody started it again | 426 does not come to rest | `a_store_that_fails_while_the_end_of_an_order_is_recorded_ends_the_applier` |
-//! | a large document was downloaded at each try, before it was known that its name was taken | 545 talks in silence | `s_b13_a_large_content_is_not_fetched_for_a_name_that_is_taken` |
+//! | a large document was downloaded at each try, before it was known that its name was taken | 545 talks in silence | `s_b13_what_is_large_or_failed_before_is_not_fetched_…` |
 //! | the reason of what waits for a node of another set was not told | 462 and 470 do not come to rest | `s_b17_a_folder_is_not_deleted_in_the_cloud_before_…` |
+//! | so was a small one, at each try after the first | 1106 talks in silence | the same |
+//! | what is in a folder that was moved to another set at the source, and forgotten there, waited for it for ever | 650 does not come to rest | `s_b17_what_is_in_a_folder_that_no_set_knows_any_more_is_forgotten` |
+//! | a document that was saved anew in a folder, after that had been moved to where no set reaches, was looked for for ever | 916 does not come to rest | `edge_m20_a_document_that_was_saved_anew_…` |
+//! | a delete in the cloud of what lies in a folder that was moved to another set at the source was never heard of there | 1118 does not come to rest | `s_b17_what_is_deleted_in_the_cloud_in_a_folder_…` |
+//! | what an ended set had to tell the coordinator of a former member was planned for ever | 1310 does not come to rest | `s_d01_a_set_that_ends_leaves_nothing_to_be_waited_for` |
+//! | what waits for a node that another set has too was woken by nobody | 1323 does not come to rest | `s_b17_what_waits_for_a_node_that_another_set_has_too_…` |
+//! | a locked document that somebody made writable, or replaced by an equal one, stayed writable until its next change | 2035 finds it open | `s_f01_a_lock_that_is_taken_off_without_a_change_is_put_on_again` |
 //! | the checks compared what is in a folder that is elsewhere for a reason with nothing, and took the temporary file of an editor for kept | 88, 145, 303 and 106 | these seeds |
 //! | the simulation counted one try of a member in its quiet minute, in which one that had begun to fail just before is tried twice | seed 261 talks in silence | this seed |
 //! | the id of a failed call in its status and in the log was another one than in its header | seed 1:1 run twice differs | `a_seed_run_twice_does_the_same` |

@@ -106,12 +106,19 @@ impl Sim {
                 }
             }
         }
+        let in_cloud: BTreeSet<Root> = library.versions.iter().map(|(_, content)| key(&content.root)).collect();
         for host in &self.agents {
             let Some(running) = &host.running else { continue };
             let local = running.local();
             let kept = local.context.store.read(|read| read.scan::<Versions>(&(), None, usize::MAX));
             let kept: Result<Vec<_>, StoreError> = kept;
             for (_, version) in kept.unwrap_or_default() {
+                let written = self.ledger.borrow().contents.get(&key(&version.content.root)).map(|content| content.name.clone());
+                if let (Cause::Replaced | Cause::Deleted, Some(name)) = (version.cause, written)
+                    && !in_cloud.contains(&key(&version.content.root))
+                {
+                    failures.push(format!("UNSEEN: {name} was {:?} at {} by a cloud that never had it", version.cause, host.site));
+                }
                 if required(&key(&version.content.root)) {
                     match read(&local.context.depot, AGENT_SCOPE, &version.content).await {
                         Ok(true) => drop(found.insert(key(&version.content.root))),
