@@ -269,12 +269,12 @@ fn place(context: &Context, order: &Order, staged: Option<Staged>) -> Result<Don
             Ok(Done { ending: Ending::Gone, displaced: Some(displaced) })
         }
         Apply::Protect => {
-            let placed = repository.protect(&at)?;
+            let placed = repository.protect(&at, &source.stamp)?;
             Ok(Done { ending: Ending::There(row(order, placed, at.folder, None), state), displaced: None })
         }
         Apply::StepAside => {
             let name = Name::new(format!("{}.moving", order.node)).map_err(|_| RepositoryError::Unsupported("a name of its own"))?;
-            let placed = repository.rename(&at, &at.folder, &name)?;
+            let placed = repository.rename(&at, &at.folder, &name, &source.stamp)?;
             Ok(Done { ending: Ending::There(row(order, placed, at.folder, Some(name)), state), displaced: None })
         }
         Apply::Update { content, place, properties, .. } => {
@@ -307,7 +307,8 @@ fn update(
     change(&mut state, content, properties);
     if let Some(place) = place {
         let folder = new_folder(&**repository, order)?;
-        match repository.rename(&at, &folder, &place.name) {
+        let known = now.as_ref().map_or(stamp, |placed| placed.stamp);
+        match repository.rename(&at, &folder, &place.name, &known) {
             Ok(placed) => {
                 now = Some(placed);
                 at = At { folder, name: place.name.clone(), key: at.key };

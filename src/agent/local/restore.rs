@@ -196,7 +196,7 @@ async fn step<T: Send + 'static>(path: &Path, work: impl FnOnce() -> Result<T, R
 }
 
 fn explain(path: &Path, error: &RepositoryError) -> Fault {
-    Fault::new(FaultKind::Precondition, format!("{}: {error}; nothing was changed", path.display())).because(Reason::SourceAccessDenied)
+    Fault::new(FaultKind::Precondition, format!("{}: {error}; no document was changed", path.display())).because(Reason::SourceAccessDenied)
 }
 
 /// A version on its way to its place. Every step blocks.

@@ -169,12 +169,13 @@ pub trait Repository: std::fmt::Debug + Send + Sync {
     /// [`RepositoryError::Changed`] when the document is not there or has another stamp, [`RepositoryError::Busy`] when somebody writes.
     fn replace(&self, staged: &Staged, at: &At, stamp: &Stamp) -> Result<(Placed, Displaced)>;
 
-    /// Moves or renames an item to a free name.
+    /// Moves or renames an item to a free name. What is returned has the item's stamp if nobody had written since it had the stamp `known`, and
+    /// [`Stamp::UNSEEN`] else: it has to be looked at.
     ///
     /// # Errors
     /// [`RepositoryError::Changed`] when it is not at its place, [`RepositoryError::Exists`] when the name is taken,
     /// [`RepositoryError::Unsupported`] when the folder is inside the item or on another mount.
-    fn rename(&self, at: &At, folder: &RepoKey, name: &Name) -> Result<Placed>;
+    fn rename(&self, at: &At, folder: &RepoKey, name: &Name, known: &Stamp) -> Result<Placed>;
 
     /// Takes a document that still has this stamp out of its place.
     ///
@@ -212,17 +213,18 @@ pub trait Repository: std::fmt::Debug + Send + Sync {
     /// [`RepositoryError::Changed`] when it is not there.
     fn protection(&self, at: &At) -> Result<Protection>;
 
-    /// Makes a document read-only for people, as strongly as the repository can.
+    /// Makes a document read-only for people, as strongly as the repository can. The stamp that is returned is as for
+    /// [`rename`](Repository::rename).
     ///
     /// # Errors
     /// [`RepositoryError::Denied`] when the agent may not.
-    fn protect(&self, at: &At) -> Result<Placed>;
+    fn protect(&self, at: &At, known: &Stamp) -> Result<Placed>;
 
     /// Gives a document back the owner and the permissions that it had.
     ///
     /// # Errors
     /// [`RepositoryError::Denied`] when the agent may not.
-    fn unprotect(&self, at: &At, original: &Protection) -> Result<Placed>;
+    fn unprotect(&self, at: &At, original: &Protection) -> Result<()>;
 
     /// Opens a displaced document for reading.
     ///
@@ -235,12 +237,6 @@ pub trait Repository: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// [`RepositoryError::Gone`] when it was discarded.
     fn displaced_in_use(&self, displaced: &Displaced) -> Result<bool>;
-
-    /// Puts a displaced document under a free name.
-    ///
-    /// # Errors
-    /// [`RepositoryError::Exists`] when the name is taken.
-    fn put_back(&self, displaced: &Displaced, folder: &RepoKey, name: &Name) -> Result<Placed>;
 
     /// Deletes something staged or displaced for good. Succeeds if it is gone already.
     ///

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use skybridge::agent::repository::filesystem::{Config, FilesystemRepository, QUIET_DEFAULT};
 use skybridge::agent::repository::{
-    At, Displaced, Entry, Hint, Observation, Placed, RepoKey, Repository, RepositoryError, Staged, Unhealthy,
+    At, Displaced, Entry, Hint, Observation, Placed, RepoKey, Repository, RepositoryError, Staged, Stamp, Unhealthy,
 };
 use skybridge::content::{Blob, BlobKind, ChunkerParameters, split};
 use skybridge::model::{ContentRef, Name, OpId, Property, Value};
@@ -160,7 +160,7 @@ fn documents_are_observed_placed_and_replaced() {
         f.repository.place_new(&staged, &f.at("folder").key, &name("new")).unwrap();
         assert_eq!(f.person.read(&f.path("folder/new")).unwrap(), b"placed");
         assert_eq!(f.person.stat(&f.path("folder/new")).unwrap().mode, 0o644);
-        f.repository.rename(&f.at("folder/new"), &f.top(), &name("moved")).unwrap();
+        f.repository.rename(&f.at("folder/new"), &f.top(), &name("moved"), &Stamp::UNSEEN).unwrap();
         assert_eq!(f.at("moved").key, staged.key);
         let places = f.repository.locate(&[staged.key.clone(), displaced.key.clone()]).unwrap();
         assert_eq!(places[0].as_ref().map(|place| place.name.as_bytes()), Some(&b"moved"[..]));

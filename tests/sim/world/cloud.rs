@@ -258,7 +258,10 @@ impl InCloud {
                     self.ledger.borrow_mut().change(&copied, |content| (content.copies, content.restored) = (content.copies + 1, true));
                 }
                 let request = pb::CopyNodeRequest { node: named(&from), parent: named(&to), name, ..Default::default() };
-                library.copy_node(self.with(request)).await?;
+                let made = library.copy_node(self.with(request)).await?.into_inner().node;
+                // Somebody may have written since this was planned.
+                let made = made.and_then(|node| Root::try_from(node.content?.root.to_vec()).ok()).filter(|made| Some(*made) != copied);
+                self.bring_back(made.as_slice());
             }
             Plan::Remove { path, etag, content, contents } => {
                 // Also when the answer is lost.

@@ -128,15 +128,15 @@ impl Bench {
         }
         let repository = &self.context.repository;
         let resolved = repository.resolve(&path).unwrap();
-        let (folder, key) = (resolved.folders.last().unwrap().clone(), resolved.entry.key);
+        let (folder, key, stamp) = (resolved.folders.last().unwrap().clone(), resolved.entry.key, resolved.entry.stamp);
         let place = At { folder: folder.clone(), name: state.place.name.clone(), key: key.clone() };
         let mut row = MemberRow::new(node, PairingId::from_uuid(Uuid::from_u128(100)));
         let (stamp, protection) = match state.kind {
             Kind::Document => {
                 let original = repository.protection(&place).unwrap();
-                (repository.protect(&place).unwrap().stamp, Some(original))
+                (repository.protect(&place, &stamp).unwrap().stamp, Some(original))
             }
-            Kind::Folder => (resolved.entry.stamp, None),
+            Kind::Folder => (stamp, None),
         };
         row.protection = protection;
         row.source = Some(SourceRow {

@@ -275,8 +275,8 @@ impl Repository for FilesystemRepository {
         self.replace(staged, at, stamp)
     }
 
-    fn rename(&self, at: &At, folder: &RepoKey, name: &Name) -> Result<Placed> {
-        self.rename(at, folder, name)
+    fn rename(&self, at: &At, folder: &RepoKey, name: &Name, known: &Stamp) -> Result<Placed> {
+        self.rename(at, folder, name, known)
     }
 
     fn remove_document(&self, at: &At, stamp: &Stamp, op: OpId) -> Result<Displaced> {
@@ -303,11 +303,11 @@ impl Repository for FilesystemRepository {
         self.protection(at)
     }
 
-    fn protect(&self, at: &At) -> Result<Placed> {
-        self.protect(at)
+    fn protect(&self, at: &At, known: &Stamp) -> Result<Placed> {
+        self.protect(at, known)
     }
 
-    fn unprotect(&self, at: &At, original: &Protection) -> Result<Placed> {
+    fn unprotect(&self, at: &At, original: &Protection) -> Result<()> {
         self.unprotect(at, original)
     }
 
@@ -318,10 +318,6 @@ impl Repository for FilesystemRepository {
 
     fn displaced_in_use(&self, displaced: &Displaced) -> Result<bool> {
         self.displaced_in_use(displaced)
-    }
-
-    fn put_back(&self, displaced: &Displaced, folder: &RepoKey, name: &Name) -> Result<Placed> {
-        self.put_back(displaced, folder, name)
     }
 
     fn discard(&self, leftover: &Leftover) -> Result<()> {

@@ -21,10 +21,11 @@ impl FilesystemRepository {
         let staging = self.internal(&self.enter(self.site(&staged.site)?)?.dir, STAGING)?;
         self.bequeath(&folder, &staging, &staged.file)?;
         let name = name.as_str().as_bytes();
+        let before = self.files.stat(&staged.file).map_err(refused)?;
         self.move_to_free(&folder.root, (&staging, &op_name(staged.op)), (&folder.dir, name))?;
         self.touch(&folder.dir)?;
-        let placed = self.placed(&staged.file, staged.key.clone())?;
-        if self.files.stat(&staged.file).map_err(refused)?.kind == FileKind::Folder {
+        let placed = self.placed(&staged.file, staged.key.clone(), &before)?;
+        if before.kind == FileKind::Folder {
             lock(&self.folders).learn(&staged.key, &folder.key, name);
         }
         Ok(placed)
@@ -58,6 +59,7 @@ impl FilesystemRepository {
         let root = &current.folder.root;
         let staging = self.internal(&self.enter(self.site(&staged.site)?)?.dir, STAGING)?;
         let displaced = self.internal(&root.dir, DISPLACED)?;
+        let before = self.files.stat(&staged.file).map_err(refused)?;
         if root.capabilities.exchange {
             self.exchange(staged, at, &current, &staging, &displaced)?;
         } else {
@@ -66,7 +68,7 @@ impl FilesystemRepository {
         self.touch(&current.folder.dir)?;
         self.touch(&displaced)?;
         let out = self.displaced(&current, staged.op, &displaced, at)?;
-        Ok((self.placed(&staged.file, staged.key.clone())?, out))
+        Ok((self.placed(&staged.file, staged.key.clone(), &before)?, out))
     }
 
     /// Swaps the staged content with the document, by way of the name under which the document will be kept.
@@ -153,7 +155,7 @@ impl FilesystemRepository {
         self.touch(&opened.folder.dir)
     }
 
-    pub(super) fn rename(&self, at: &At, folder: &RepoKey, name: &Name) -> Result<Placed> {
+    pub(super) fn rename(&self, at: &At, folder: &RepoKey, name: &Name, known: &Stamp) -> Result<Placed> {
         let from = self.folder(&at.folder)?;
         let to = self.folder(folder)?;
         let (old, new) = (at.name.as_str().as_bytes(), name.as_str().as_bytes());
@@ -161,6 +163,7 @@ impl FilesystemRepository {
         if self.key_of_file(&from.root, &file)? != at.key {
             return Err(RepositoryError::Changed);
         }
+        let before = self.files.stat(&file).map_err(refused)?;
         let moved = match self.move_to_free(&from.root, (&from.dir, old), (&to.dir, new)) {
             // Where case does not matter, another spelling of its own name is taken by itself.
             Err(RepositoryError::Exists) if !from.root.capabilities.case_sensitive && at.folder == *folder => {
@@ -182,10 +185,10 @@ impl FilesystemRepository {
             }
             return Err(RepositoryError::Changed);
         }
-        if self.files.stat(&file).map_err(refused)?.kind == FileKind::Folder {
+        if before.kind == FileKind::Folder {
             lock(&self.folders).learn(&at.key, folder, new);
         }
-        self.placed(&file, at.key.clone())
+        self.placed_if_known(&file, at.key.clone(), &before, known)
     }
 
     pub(super) fn set_properties(&self, at: &At, stamp: &Stamp, changes: &BTreeMap<Property, Option<Value>>) -> Result<Placed> {
@@ -194,7 +197,7 @@ impl FilesystemRepository {
             return Err(RepositoryError::Changed);
         }
         self.write_properties(&opened.file, &self.sites[opened.folder.site], changes)?;
-        self.placed(&opened.file, at.key.clone())
+        self.placed(&opened.file, at.key.clone(), &opened.stat)
     }
 
     pub(super) fn protection(&self, at: &At) -> Result<Protection> {
@@ -203,29 +206,40 @@ impl FilesystemRepository {
         Ok(Protection { owner, group, mode, list: self.access_list(&opened.file)? })
     }
 
-    pub(super) fn protect(&self, at: &At) -> Result<Placed> {
+    pub(super) fn protect(&self, at: &At, known: &Stamp) -> Result<Placed> {
         let opened = self.open_item(at)?;
         // The group's bits are also the mask of an access control list, so this takes the right to write from everybody it names.
-        self.change_mode(&opened, at, opened.stat.mode & !WRITABLE)
+        self.change_mode(&opened, opened.stat.mode & !WRITABLE)?;
+        self.placed_if_known(&opened.file, at.key.clone(), &opened.stat, known)
     }
 
-    pub(super) fn unprotect(&self, at: &At, original: &Protection) -> Result<Placed> {
+    pub(super) fn unprotect(&self, at: &At, original: &Protection) -> Result<()> {
         let opened = self.open_item(at)?;
         // The owner differs where somebody put a file of their own into its place.
         self.give(&opened.file, &opened.stat, (original.owner, original.group))?;
         self.set_access_list(&opened.file, original.list.as_deref())?;
-        self.change_mode(&opened, at, original.mode)
+        self.change_mode(&opened, original.mode)
     }
 
-    fn change_mode(&self, opened: &Opened, at: &At, mode: u32) -> Result<Placed> {
+    fn change_mode(&self, opened: &Opened, mode: u32) -> Result<()> {
         if self.files.stat(&opened.file).map_err(refused)?.mode != mode {
             self.files.set_mode(&opened.file, mode).map_err(refused)?;
         }
-        self.placed(&opened.file, at.key.clone())
+        Ok(())
     }
 
-    fn placed(&self, file: &Handle, key: RepoKey) -> Result<Placed> {
-        Ok(Placed { key, stamp: self.stamp(&self.files.stat(file).map_err(refused)?) })
+    /// What something is that was changed here, but for its bytes. What somebody wrote since `before` nobody has seen: the stamp does not say
+    /// otherwise.
+    fn placed(&self, file: &Handle, key: RepoKey, before: &FileStat) -> Result<Placed> {
+        let now = self.files.stat(file).map_err(refused)?;
+        let same_bytes = (now.size_bytes, now.modified) == (before.size_bytes, before.modified);
+        Ok(Placed { key, stamp: if same_bytes { self.stamp(&now) } else { Stamp::UNSEEN } })
+    }
+
+    /// The same, of something that was last looked at when it had the stamp `known`.
+    fn placed_if_known(&self, file: &Handle, key: RepoKey, before: &FileStat, known: &Stamp) -> Result<Placed> {
+        let placed = self.placed(file, key, before)?;
+        Ok(if self.stamp(before).times() == known.times() { placed } else { Placed { stamp: Stamp::UNSEEN, ..placed } })
     }
 
     fn kept(&self, displaced: &Displaced) -> Result<(Root, Handle)> {
@@ -249,16 +263,6 @@ impl FilesystemRepository {
         let (root, _) = self.kept(displaced)?;
         let (_, document) = self.open_displaced(displaced)?;
         self.is_in_use(&root, document.file(), document.state())
-    }
-
-    pub(super) fn put_back(&self, displaced: &Displaced, folder: &RepoKey, name: &Name) -> Result<Placed> {
-        let (_, document) = self.open_displaced(displaced)?;
-        let (_, dir) = self.kept(displaced)?;
-        let folder = self.folder(folder)?;
-        self.move_to_free(&folder.root, (&dir, &op_name(displaced.op)), (&folder.dir, name.as_str().as_bytes()))?;
-        self.touch(&dir)?;
-        self.touch(&folder.dir)?;
-        self.placed(document.file(), displaced.key.clone())
     }
 
     /// Remembers that a folder's names have to be made durable.

@@ -348,7 +348,7 @@ impl Repository for Fake {
         Err(WRITES)
     }
 
-    fn rename(&self, _: &At, _: &RepoKey, _: &Name) -> Result<Placed> {
+    fn rename(&self, _: &At, _: &RepoKey, _: &Name, _: &Stamp) -> Result<Placed> {
         Err(WRITES)
     }
 
@@ -376,11 +376,11 @@ impl Repository for Fake {
         Err(WRITES)
     }
 
-    fn protect(&self, _: &At) -> Result<Placed> {
+    fn protect(&self, _: &At, _: &Stamp) -> Result<Placed> {
         Err(WRITES)
     }
 
-    fn unprotect(&self, _: &At, _: &Protection) -> Result<Placed> {
+    fn unprotect(&self, _: &At, _: &Protection) -> Result<()> {
         Err(WRITES)
     }
 
@@ -389,10 +389,6 @@ impl Repository for Fake {
     }
 
     fn displaced_in_use(&self, _: &Displaced) -> Result<bool> {
-        Err(WRITES)
-    }
-
-    fn put_back(&self, _: &Displaced, _: &RepoKey, _: &Name) -> Result<Placed> {
         Err(WRITES)
     }
 

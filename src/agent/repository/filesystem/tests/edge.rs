@@ -19,7 +19,7 @@ fn edge_n14_n15_documents_of_the_longest_name_are_placed_replaced_moved_and_remo
     drop(staged);
     let (_, displaced) = f.replace_by(&long, 2, b"two").unwrap();
     assert_eq!((f.bytes(&long), f.displaced_bytes(&displaced)), (b"two".to_vec(), b"one".to_vec()));
-    f.repository.rename(&f.at(&long), &f.top(), &name(&other)).unwrap();
+    f.repository.rename(&f.at(&long), &f.top(), &name(&other), &Stamp::UNSEEN).unwrap();
     let removed = f.repository.remove_document(&f.at(&other), &f.entry_at(&other).stamp, op(3)).unwrap();
     assert_eq!(f.displaced_bytes(&removed), b"two");
     assert!(f.names(&f.top()).is_empty());
@@ -40,7 +40,7 @@ fn edge_n16_what_people_name_like_what_is_ours_is_theirs() {
     }
     // The one name that is ours is taken, which whoever wants to place something there is told.
     assert_eq!(f.repository.place_new(&staged, &f.top(), &name(".skybridge")), Err(RepositoryError::Exists));
-    assert_eq!(f.repository.rename(&f.at("folder"), &f.top(), &name(".skybridge")), Err(RepositoryError::Exists));
+    assert_eq!(f.repository.rename(&f.at("folder"), &f.top(), &name(".skybridge"), &Stamp::UNSEEN), Err(RepositoryError::Exists));
     f.repository.discard(&Leftover::Staged(site("swsdp"), op(1))).unwrap();
     assert_eq!(f.bytes(&format!("{}/doc", op(1))), b"theirs");
 }
@@ -75,7 +75,7 @@ fn edge_f12_what_is_staged_lies_on_the_file_system_of_its_place_and_nothing_is_m
     }
     f.write("doc", "1");
     let there = f.repository.sites().into_iter().find(|found| found.name == site("other")).unwrap().library.unwrap();
-    let moved = f.repository.rename(&f.at("doc"), &there, &name("doc"));
+    let moved = f.repository.rename(&f.at("doc"), &there, &name("doc"), &Stamp::UNSEEN);
     assert!(moved.is_err(), "{moved:?}");
     let staged = f.staged(&f.at("doc").folder, 1, b"new");
     assert!(f.repository.place_new(&staged, &there, &name("new")).is_err());
@@ -91,11 +91,11 @@ fn edge_m23_a_move_that_is_not_permitted_leaves_both_places_as_they_were() {
     std::fs::set_permissions(f.path("from"), PermissionsExt::from_mode(0o777)).unwrap();
     std::fs::set_permissions(f.path(".skybridge"), PermissionsExt::from_mode(0o755)).unwrap();
     let (doc, to) = (f.at("from/doc"), f.at("to").key);
-    let Some(moved) = as_nobody(|| f.repository.rename(&doc, &to, &name("doc"))) else { return };
+    let Some(moved) = as_nobody(|| f.repository.rename(&doc, &to, &name("doc"), &Stamp::UNSEEN)) else { return };
     assert!(matches!(moved, Err(RepositoryError::Denied(_))), "{moved:?}");
     assert_eq!((f.at("from/doc"), f.names(&to).len()), (doc.clone(), 0));
     std::fs::set_permissions(f.path("to"), PermissionsExt::from_mode(0o777)).unwrap();
-    as_nobody(|| f.repository.rename(&doc, &to, &name("doc"))).unwrap().unwrap();
+    as_nobody(|| f.repository.rename(&doc, &to, &name("doc"), &Stamp::UNSEEN)).unwrap().unwrap();
     assert_eq!(f.at("to/doc").key, doc.key);
 }
 

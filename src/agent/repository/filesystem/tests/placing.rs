@@ -81,7 +81,7 @@ fn edge_c08_a_taken_name_is_never_overwritten() {
                 assert_eq!(f.repository.place_new(staged, &f.top(), &name(taken)), Err(RepositoryError::Exists));
             }
             for item in ["other", "folder"] {
-                assert_eq!(f.repository.rename(&f.at(item), &f.top(), &name(taken)), Err(RepositoryError::Exists));
+                assert_eq!(f.repository.rename(&f.at(item), &f.top(), &name(taken), &Stamp::UNSEEN), Err(RepositoryError::Exists));
             }
         }
         assert_eq!((f.bytes("doc"), f.bytes("other")), (b"theirs".to_vec(), b"other".to_vec()));
@@ -113,20 +113,36 @@ fn edge_m04_m10_m13_renames_keep_keys_and_know_their_item() {
     let f = fixture();
     f.write("a/Empty/doc", "1");
     let (a, inner, doc) = (f.at("a"), f.at("a/Empty"), f.at("a/Empty/doc"));
-    f.repository.rename(&inner, &f.top(), &name("Empty")).unwrap();
-    f.repository.rename(&a, &inner.key, &name("A")).unwrap();
+    f.repository.rename(&inner, &f.top(), &name("Empty"), &Stamp::UNSEEN).unwrap();
+    f.repository.rename(&a, &inner.key, &name("A"), &Stamp::UNSEEN).unwrap();
     assert_eq!((f.at("Empty").key, f.at("Empty/A").key, f.at("Empty/doc").key), (inner.key.clone(), a.key.clone(), doc.key.clone()));
-    let into_itself = f.repository.rename(&f.at("Empty"), &a.key, &name("loop"));
+    let into_itself = f.repository.rename(&f.at("Empty"), &a.key, &name("loop"), &Stamp::UNSEEN);
     assert!(matches!(into_itself, Err(RepositoryError::Unsupported(_))), "{into_itself:?}");
     // By what is at the place, not by what was.
     f.write("Empty/doc.new", "2");
     std::fs::rename(f.path("Empty/doc.new"), f.path("Empty/doc")).unwrap();
     let stale = At { folder: inner.key, name: name("doc"), key: doc.key };
-    assert_eq!(f.repository.rename(&stale, &f.top(), &name("doc")), Err(RepositoryError::Changed));
-    let placed = f.repository.rename(&f.at("Empty/doc"), &f.top(), &name("DOC")).unwrap();
-    let placed = f.repository.rename(&At { folder: f.top(), name: name("DOC"), key: placed.key }, &f.top(), &name("doc")).unwrap();
+    assert_eq!(f.repository.rename(&stale, &f.top(), &name("doc"), &Stamp::UNSEEN), Err(RepositoryError::Changed));
+    let placed = f.repository.rename(&f.at("Empty/doc"), &f.top(), &name("DOC"), &Stamp::UNSEEN).unwrap();
+    let (at, known) = (At { folder: f.top(), name: name("DOC"), key: placed.key }, f.entry_at("DOC").stamp);
+    let placed = f.repository.rename(&at, &f.top(), &name("doc"), &known).unwrap();
     assert_eq!(f.entry_at("doc").stamp.times(), placed.stamp.times());
     f.repository.settle().unwrap();
+}
+
+#[test]
+fn s_d11_what_somebody_wrote_before_a_rename_or_a_lock_is_not_taken_for_seen() {
+    let f = fixture();
+    f.write("doc", "known");
+    let known = f.entry_at("doc").stamp;
+    f.write("doc", "written since");
+    let placed = f.repository.rename(&f.at("doc"), &f.top(), &name("moved"), &known).unwrap();
+    assert_eq!(placed.stamp, Stamp::UNSEEN);
+    assert_eq!(f.repository.protect(&f.at("moved"), &known).unwrap().stamp, Stamp::UNSEEN);
+    let known = f.entry_at("moved").stamp;
+    let placed = f.repository.protect(&f.at("moved"), &known).unwrap();
+    assert_eq!(placed.stamp.times(), f.entry_at("moved").stamp.times());
+    assert_eq!(f.repository.remove_document(&f.at("moved"), &Stamp::UNSEEN, op(1)), Err(RepositoryError::Changed), "nor is that removed");
 }
 
 #[test]
@@ -141,8 +157,7 @@ fn s_d11_only_what_was_planned_is_removed() {
     assert!(displaced.as_expected && displaced.key == at.key);
     assert_eq!(f.repository.look(&at.folder, &at.name), Ok(None));
     assert_eq!(f.displaced_bytes(&displaced), b"22");
-    f.repository.put_back(&displaced, &f.top(), &name("restored")).unwrap();
-    assert_eq!(f.at("restored").key, at.key);
+    f.repository.discard(&Leftover::Displaced(displaced.clone())).unwrap();
     assert_eq!(f.repository.open_displaced(&displaced).unwrap_err(), RepositoryError::Gone);
     f.repository.settle().unwrap();
 }
@@ -172,7 +187,8 @@ fn s_f01_protection_is_taken_back_exactly() {
     let (mode, list) = (f.path("doc").metadata().unwrap().mode(), attribute(&f, "doc", "system.posix_acl_access"));
     let at = f.at("doc");
     let original = f.repository.protection(&at).unwrap();
-    let placed = f.repository.protect(&at).unwrap();
+    let known = f.entry_at("doc").stamp;
+    let placed = f.repository.protect(&at, &known).unwrap();
     assert_eq!(placed.stamp.times(), f.entry_at("doc").stamp.times());
     assert_eq!(f.path("doc").metadata().unwrap().mode() & 0o222, 0);
     // A pull still lands, and stays protected.
