@@ -65,11 +65,11 @@ def build(files):
     write(COPY / "src" / "planted.rs", SWITCH)
     write(COPY / "src/lib.rs", (ROOT / "src/lib.rs").read_text() + "pub mod planted;\n")
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    command = ["cargo", "test", "--locked", "--package", "skybridge-sim", "--no-run"]
+    command = ["cargo", "test", "--locked", "--profile", "sim", "--package", "skybridge-sim", "--test", "sim", "--no-run"]
     built = subprocess.run(command, cwd=COPY, env={**os.environ, "CARGO_TARGET_DIR": str(target)}, stderr=subprocess.PIPE, text=True)
     if built.returncode:
         sys.exit(built.stderr)
-    return target / re.search(r"(debug/deps/sim-\w+)\)", built.stderr).group(1)
+    return target / re.search(r"(sim/deps/sim-\w+)\)", built.stderr).group(1)
 
 
 def find(binary, name, seconds):
