@@ -294,6 +294,8 @@ pub struct Observation {
     pub stamp: Stamp,
     /// Under how many names it exists.
     pub links: u64,
+    /// Its permissions let nobody write.
+    pub read_only: bool,
     /// What a document holds.
     pub content: Option<ContentRef>,
     /// Its properties. An editor that saves by rename leaves an item with a new key and without properties: when the key under a known name

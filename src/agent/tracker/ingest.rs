@@ -296,8 +296,7 @@ fn see(row: &mut MemberRow, sighting: &Sighting, same_item: bool) {
             source.problem = source.problem.filter(|(reason, _)| sighting.kind == Kind::Folder && veils(*reason));
             at.obsolete = judged.obsolete;
             at.stamp = seen.stamp;
-            // Somebody changed something about it, perhaps its permissions.
-            at.protected = false;
+            at.protected &= seen.read_only;
             at.custom_type = seen.custom_type.clone();
             at.notes = seen.notes.clone();
         }

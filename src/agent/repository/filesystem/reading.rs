@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use super::attributes::WRITABLE;
 use super::keys::key_of;
 use super::properties::{self, Attributes};
 use super::site::Root;
@@ -97,6 +98,7 @@ impl FilesystemRepository {
             item: attributes.item(if opened.stat.kind == FileKind::Folder { Item::Folder } else { Item::Document }),
             stamp,
             links: opened.stat.links,
+            read_only: opened.stat.mode & WRITABLE == 0,
             content: None,
             properties: SeenProperties::default(),
             holds_properties: root.capabilities.properties,

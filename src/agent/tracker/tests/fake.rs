@@ -278,6 +278,7 @@ impl Repository for Fake {
             item: thing.item,
             stamp: now,
             links: 1,
+            read_only: false,
             content,
             properties: thing.properties,
             holds_properties: !state.without_properties,
