@@ -52,16 +52,18 @@ impl Looker {
     }
 
     async fn look_inner(&self, wanted: &Wanted, direct: Vec<SetId>, outcome: &mut Outcome) -> Result<(), Failure> {
-        let member = self.context.store.read(|read| scene::of_member(read, &wanted.folder, &wanted.scope))?;
-        if let Some(scene) = member {
-            let set = scene.set;
-            self.look_at(scene, wanted, outcome).await.map_err(|failure| failure.of(set))?;
-        }
+        let has_guests = !direct.is_empty();
+        // First, so that what was put in the place of a direct member is that member's new content, and no second member.
         for set in direct {
             let scene = self.context.store.read(|read| scene::of_direct(read, set, &wanted.folder, &wanted.scope))?;
             if let Some(scene) = scene {
                 self.look_at(scene, wanted, outcome).await.map_err(|failure| failure.of(set))?;
             }
+        }
+        let member = self.context.store.read(|read| scene::of_member(read, &wanted.folder, &wanted.scope))?;
+        if let Some(scene) = member {
+            let set = scene.set;
+            self.look_at(Scene { has_guests, ..scene }, wanted, outcome).await.map_err(|failure| failure.of(set))?;
         }
         Ok(())
     }

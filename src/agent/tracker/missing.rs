@@ -172,16 +172,18 @@ impl Looker {
     /// It lies elsewhere now.
     fn found(&self, known: &Known, place: RepoPlace, site: Option<SiteName>, outcome: &mut Outcome) -> Result<Option<Decision>, Failure> {
         let (folder, local, holder) = self.context.store.read(|read| {
+            let taken =
+                Known::by_key(read, &known.key)?.filter(|taken| place.name.allowed().is_some_and(|name| taken.is_at(&place.folder, name)));
             let folder = Known::by_key(read, &place.folder)?;
             let set = folder.as_ref().map_or(known.set, |folder| folder.set);
-            let holder = match (&folder, place.name.allowed()) {
-                (Some(folder), Some(name)) => scene::holder_at(read, folder, name, &known.key)?,
-                _ => None,
+            let holder = match (taken, &folder, place.name.allowed()) {
+                (None, Some(folder), Some(name)) => scene::holder_at(read, folder, name, &known.key)?,
+                (taken, ..) => taken,
             };
             Ok::<_, StoreError>((folder, load_set(read, set)?, holder))
         })?;
         if holder.is_some_and(|holder| (holder.set, holder.node) != (known.set, known.node)) {
-            // Another name of the same item, which is a member of its own.
+            // Another name of the same item, which is a member of its own; or it was put in the place of a member.
             return Ok(Some(Decision::Remove));
         }
         if known.direct {

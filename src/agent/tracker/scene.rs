@@ -75,6 +75,8 @@ pub(super) struct Scene {
     /// What to look at; `None`: all of it.
     pub(super) names: Option<BTreeSet<Name>>,
     pub(super) known: Vec<Known>,
+    /// Direct members lie in it, too.
+    pub(super) has_guests: bool,
 }
 
 impl Scene {
@@ -90,6 +92,7 @@ impl Scene {
             parent: None,
             names: None,
             known: Vec::new(),
+            has_guests: false,
         }
     }
 }

@@ -158,6 +158,14 @@ impl<'a, R: Read + ?Sized> Sorter<'a, R> {
     }
 
     fn guess(&mut self, entry: &Entry, name: &Name, kind: Kind) -> Result<Option<Guess>, StoreError> {
+        if self.scene.has_guests
+            && let Some(guest) = Known::by_key(self.read, &entry.key)?
+            && guest.direct
+            && guest.is_at(&self.scene.folder, name)
+        {
+            self.odd(entry, Reason::AlreadySynced, String::new());
+            return Ok(None);
+        }
         let siblings = self.by_key.get(&entry.key).cloned().unwrap_or_default();
         if let Some(same) = siblings.iter().find(|known| known.name == *name) {
             return Ok(Some(Guess::Same((*same).clone())));

@@ -115,6 +115,30 @@ async fn s_b15_a_direct_member_in_a_synced_folder_keeps_its_own_set() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s_b15_what_is_put_in_the_place_of_a_direct_member_in_a_synced_folder_is_that_member_alone() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().write("a", "a");
+    bench.make_set(2, "acme", SetShape::Documents, &["a"]).await;
+    bench.at().rename("a", "top/a");
+    bench.touch(&["a", "top/a"]).await;
+    let node = bench.member(2, "a").unwrap().member.node;
+    bench.at().remove("top/a");
+    bench.at().write("top/a", "saved anew");
+    bench.touch(&["top/a"]).await;
+    assert_eq!(bench.member(2, "a").unwrap().source.unwrap().key, bench.key("top/a"));
+    assert!(bench.member(1, "top/a").is_none(), "it is in one set");
+    // Also when a member of the folder is put there.
+    bench.at().write("top/b", "b");
+    bench.touch(&["top/b"]).await;
+    let put = bench.node("top/b");
+    bench.at().rename("top/b", "top/a");
+    bench.touch(&["top/a", "top/b"]).await;
+    let row = bench.member(2, "a").unwrap();
+    assert_eq!((row.member.node, row.source.unwrap().key), (node, bench.key("top/a")));
+    assert!(bench.member(1, "top/a").is_none() && bench.is_absent(put));
+}
+
+#[tokio::test(start_paused = true)]
 async fn s_b15_direct_members_that_swap_places_in_folders_of_another_set_are_followed() {
     let mut bench = Bench::with_folder().await;
     bench.at().folder("top/x");
