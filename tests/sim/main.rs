@@ -31,8 +31,8 @@
 //! | what the cloud moved into another set, and the repository cannot, was handed to and fro, and kept its set from being looked through | 236 does not come to rest | `s_b17_what_the_cloud_moved_to_another_set_and_the_repository_could_not_…` |
 //! | what an agent could not write down because its disk failed stayed under way until somebody started it again | 426 does not come to rest | `a_store_that_fails_while_the_end_of_an_order_is_recorded_ends_the_applier` |
 //! | a large document was downloaded at each try, before it was known that its name was taken | 545 talks in silence | `s_b13_what_is_large_or_failed_before_is_not_fetched_…` |
-//! | the reason of what waits for a node of another set was not told | 462 and 470 do not come to rest | `s_b17_a_folder_is_not_deleted_in_the_cloud_before_…` |
 //! | so was a small one, at each try after the first | 1106 talks in silence | the same |
+//! | the reason of what waits for a node of another set was not told | 462 and 470 do not come to rest | `s_b17_a_folder_is_not_deleted_in_the_cloud_before_…` |
 //! | what is in a folder that was moved to another set at the source, and forgotten there, waited for it for ever | 650 does not come to rest | `s_b17_what_is_in_a_folder_that_no_set_knows_any_more_is_forgotten` |
 //! | a document that was saved anew in a folder, after that had been moved to where no set reaches, was looked for for ever | 916 does not come to rest | `edge_m20_a_document_that_was_saved_anew_…` |
 //! | a delete in the cloud of what lies in a folder that was moved to another set at the source was never heard of there | 1118 does not come to rest | `s_b17_what_is_deleted_in_the_cloud_in_a_folder_…` |

@@ -34,7 +34,7 @@ pub(super) struct Ready {
 pub(super) async fn fetch(context: &Context, bulk: Channel, orders: Vec<Order>) -> Vec<Ready> {
     let mut ready = Vec::with_capacity(orders.len());
     for order in orders {
-        // Else the content of what cannot have its name would be fetched at each try. The first try is cheap where the content is.
+        // Else the content of what cannot have its name would be fetched at each try. A small one is fetched once without a look: most are free.
         let looks = order.retried || content_of(&order).is_some_and(|content| !is_small(&content));
         let failed = if looks { name_is_free(context, &order).await.err() } else { None };
         ready.push(Ready { blobs: Vec::new(), staged: None, failed, order });

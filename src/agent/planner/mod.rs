@@ -71,7 +71,7 @@ pub struct Order {
     pub last_folder: Option<RepoKey>,
     /// The name that it has there now, when that is not the name in `planned_on`.
     pub aside: Option<Name>,
-    /// The last try failed.
+    /// It is not the first try.
     pub retried: bool,
 }
 

@@ -187,7 +187,7 @@ pub struct SourceRow {
     pub left_library: bool,
     /// EXIF values that stand beside the content and were made meaningless by newer content.
     pub obsolete: Properties,
-    /// It was made read-only for people, and nobody touched it since.
+    /// It was made read-only for people, and still was when it was last read.
     pub protected: bool,
 }
 
