@@ -40,7 +40,8 @@
 //! | what waits for a node that another set has too was woken by nobody | 1323 does not come to rest | `s_b17_what_waits_for_a_node_that_another_set_has_too_…` |
 //! | a locked document that somebody made writable, or replaced by an equal one, stayed writable until its next change | 2035 finds it open | `s_f01_a_lock_that_is_taken_off_without_a_change_is_put_on_again` |
 //! | what somebody wrote just before a rename from the cloud was put in place counted as seen: the cloud's next change replaced it as if it had been in step, and a delete could have taken it along | 1576: the cloud never had what it replaced | `s_d11_what_somebody_wrote_before_a_rename_or_a_lock_is_not_taken_for_seen` |
-//! | what was saved anew in the place of a direct member, in a folder of another set, became a member of both sets | 1851 says that what is not there is in step | `s_b15_what_is_put_in_the_place_of_a_direct_member_…` |
+//! | what was saved anew in the place of a direct member, in a folder of another set, became a member of both sets | 1851 says that what is not there is in step, 1771 has it twice in the cloud | `s_b15_what_is_put_in_the_place_of_a_direct_member_…` |
+//! | what was being made in a folder while that was put in the place of another set's folder stayed with a folder that is gone | 1945 does not come to rest | `s_b17_what_was_made_in_a_folder_while_…` |
 //! | the checks compared what is in a folder that is elsewhere for a reason with nothing, and took the temporary file of an editor for kept | 88, 145, 303 and 106 | these seeds |
 //! | the simulation counted one try of a member in its quiet minute, in which one that had begun to fail just before is tried twice | seed 261 talks in silence | this seed |
 //! | the id of a failed call in its status and in the log was another one than in its header | seed 1:1 run twice differs | `a_seed_run_twice_does_the_same` |

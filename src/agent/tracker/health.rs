@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ingest::is_at_target;
+use super::ingest::is_to_move;
 use super::look::Looker;
 use super::outcome::{Missing, Wanted};
 use super::queue::{Scope, Topic};
@@ -200,7 +200,7 @@ impl Looker {
 fn could_not_follow(read: &(impl Read + ?Sized), set: SetId, row: &MemberRow) -> Result<bool, StoreError> {
     let Some(at) = &row.source else { return Ok(false) };
     let holder = read.get::<Keys>(&(at.folder.as_bytes().to_vec(),))?;
-    Ok(holder.is_some_and(|(other, _)| other != set) && is_at_target(read, set, row)?)
+    Ok(holder.is_some_and(|(other, _)| other != set) && is_to_move(read, set, row)?)
 }
 
 fn all_sets(read: &(impl Read + ?Sized)) -> Result<Vec<LocalSet>, StoreError> {

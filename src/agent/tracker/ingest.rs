@@ -208,8 +208,7 @@ fn hand_over(
         Verdict::Done => {}
         verdict => return Ok(verdict),
     }
-    if has_stayed(&before, sighting) && is_at_target(tx, from, &before)? {
-        // The cloud moved it into that set, and the repository could not follow yet.
+    if has_stayed(&before, sighting) && is_to_move(tx, from, &before)? {
         return change(tx, from, node, revision, |row| see(row, sighting, true));
     }
     let mut row = before.clone();
@@ -246,8 +245,14 @@ fn has_stayed(row: &MemberRow, sighting: &Sighting) -> bool {
     row.source.as_ref().is_some_and(|at| at.folder == sighting.folder) && name == Some(&sighting.name)
 }
 
+/// Whether the cloud moved a member within this set, or into it, and the repository could not follow yet.
+pub(super) fn is_to_move(read: &(impl Read + ?Sized), set: SetId, row: &MemberRow) -> Result<bool, StoreError> {
+    let (target, base) = (row.member.target_node().map(|target| &target.state), row.member.base.as_ref());
+    Ok(target.map(|state| &state.place) != base.map(|state| &state.place) && is_at_target(read, set, row)?)
+}
+
 /// Whether the cloud has a member in this set, as far as is known: in a folder that this set has, too.
-pub(super) fn is_at_target(read: &(impl Read + ?Sized), set: SetId, row: &MemberRow) -> Result<bool, StoreError> {
+fn is_at_target(read: &(impl Read + ?Sized), set: SetId, row: &MemberRow) -> Result<bool, StoreError> {
     match row.member.target_node().map(|target| target.state.place.parent) {
         Some(Some(folder)) => Ok(load(read, set, folder)?.is_some()),
         Some(None) => Ok(true),

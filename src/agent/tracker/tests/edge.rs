@@ -2,7 +2,7 @@
 
 use super::{Bench, SUBFOLDERS, name, set};
 use crate::agent::state::Dirty;
-use crate::agent::state::members::{at_source, update};
+use crate::agent::state::members::at_source;
 use crate::agent::tracker::Look;
 use crate::engine::Activity;
 use crate::model::{NodeId, Reason, SetShape};
@@ -62,15 +62,7 @@ async fn edge_m06_m22_what_is_moved_again_and_again_is_one_node_and_read_once() 
     let node = bench.node("top/a");
     bench.observed();
     // Its first push is under way meanwhile.
-    let pushing = bench.context.store.transact(move |tx| {
-        update(tx, set(1), node, |row| {
-            row.map(|mut row| {
-                row.member.activity = Activity::Pushing;
-                row
-            })
-        })
-    });
-    pushing.await.unwrap();
+    bench.set_activity(node, Activity::Pushing).await;
     // Unseen in between, and then seen at each place.
     bench.at().rename("top/a", "top/b");
     bench.at().rename("top/b", "top/c");

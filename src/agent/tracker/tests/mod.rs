@@ -25,8 +25,10 @@ use crate::agent::state::{Definition, LocalSet, LocalSets, MemberRow, SourceRow}
 use crate::depot::packs::memory::MemoryDirectory;
 use crate::depot::packs::{PACK_BYTES_MAX, PackLog};
 use crate::depot::{Depot, DepotOptions};
-use crate::engine::{Source, SourceNode};
-use crate::model::{Kind, Name, NodeId, NodeState, PairingId, Place, Properties, Reason, SetId, SetOptions, SetShape};
+use crate::engine::{Activity, Source, SourceNode, Target};
+use crate::model::{
+    Kind, Name, NodeId, NodeState, PairingId, Place, Properties, Reason, Revisions, SetId, SetOptions, SetShape, TargetNode,
+};
 use crate::store::{Store, StoreError, WriteExt as _};
 use crate::sys::{RealWorld, World as _};
 
@@ -195,12 +197,27 @@ impl Bench {
         items.into_iter().map(|item| (String::from_utf8_lossy(&item.name).into_owned(), item.oddity.reason)).collect()
     }
 
+    /// What the planner says of a member in set 1, while an operation of it is under way.
+    async fn set_activity(&self, node: NodeId, activity: Activity) {
+        let change = self.context.store.transact(move |tx| {
+            update(tx, set(1), node, |row| {
+                row.map(|mut row| {
+                    row.member.activity = activity;
+                    row
+                })
+            })
+        });
+        change.await.unwrap();
+    }
+
     /// Both sides agree on a member as it is.
     async fn agree(&self, path: &str) {
         let node = self.node(path);
         let agreed = move |row: Option<MemberRow>| {
             let mut row = row?;
-            row.member.base = row.member.source_node().map(|source| source.state.clone());
+            let state = row.member.source_node()?.state.clone();
+            row.member.target = Target::Present(TargetNode { node, state: state.clone(), revisions: Revisions::default() });
+            row.member.base = Some(state);
             Some(row)
         };
         self.context.store.transact(move |tx| update(tx, set(1), node, agreed)).await.unwrap();

@@ -239,15 +239,7 @@ async fn a_look_that_was_overtaken_is_thrown_away() {
     bench.context.looks.look(set(1), super::Look::Folder(folder));
     bench.settle().await;
     assert_eq!(bench.known("top/a").content.unwrap().size_bytes, 1);
-    let ended = bench.context.store.transact(move |tx| {
-        update(tx, set(1), node, |row| {
-            row.map(|mut row| {
-                row.member.activity = Activity::Idle;
-                row
-            })
-        })
-    });
-    ended.await.unwrap();
+    bench.set_activity(node, Activity::Idle).await;
     bench.touch(&["top/a"]).await;
     assert_eq!(bench.known("top/a").content.unwrap().size_bytes, 14);
 }

@@ -2,7 +2,7 @@
 
 use super::{Bench, SUBFOLDERS, name, set};
 use crate::agent::state::members::update;
-use crate::engine::{Source, Target};
+use crate::engine::{Activity, Source, Target};
 use crate::model::{NodeState, Place, Reason, Revisions, SetShape, TargetNode};
 
 #[tokio::test(start_paused = true)]
@@ -51,6 +51,30 @@ async fn s_b17_what_the_cloud_moved_to_another_set_and_the_repository_could_not_
     bench.at().rename("top/x", "top/y");
     bench.touch(&["top/x", "top/y"]).await;
     assert_eq!(bench.node("top/y"), node, "a person moved it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_b17_what_was_made_in_a_folder_while_that_became_the_folder_of_another_set_goes_with_it() {
+    let mut bench = Bench::with_folder().await;
+    for folder in ["top/x", "other"] {
+        bench.at().folder(folder);
+    }
+    bench.make_set(2, "acme", SUBFOLDERS, &["other"]).await;
+    bench.at().write("top/x/a", "a");
+    bench.rescan().await;
+    for path in ["top/x", "top/x/a"] {
+        bench.agree(path).await;
+    }
+    let (x, a) = (bench.node("top/x"), bench.node("top/x/a"));
+    bench.set_activity(a, Activity::Applying).await;
+    bench.at().remove("other");
+    bench.at().rename("top/x", "other");
+    bench.touch(&["top/x", "other"]).await;
+    assert!(bench.is_absent(x), "its place belongs to the folder of the other set");
+    bench.set_activity(a, Activity::Idle).await;
+    bench.rescan().await;
+    assert_eq!(bench.member(2, "other/a").map(|row| row.member.node), Some(a));
+    assert_eq!(bench.row(1, a), None);
 }
 
 #[tokio::test(start_paused = true)]
