@@ -10,7 +10,7 @@
 
 use crate::model::{ContentRef, Hash};
 
-use super::chunker::{ChunkerParameters, PARAMETER_BYTES_MAX};
+use super::chunker::{ChunkerParameters, PARAMETER_BYTES_MAX, PARAMETER_BYTES_MIN};
 
 /// The format of what is encoded here.
 const FORMAT: u8 = 1;
@@ -25,6 +25,14 @@ const LEAF_ENTRY_BYTES: usize = 36;
 const INNER_ENTRY_BYTES: usize = 48;
 /// The longest page: header, parameters and the most entries.
 pub const PAGE_BYTES_MAX: usize = 3 + 12 + 2 + ENTRIES_MAX * INNER_ENTRY_BYTES;
+
+/// The most pages that the manifest of a content of this size can have: each but the last of its level has [`ENTRIES_MIN`] entries, and each
+/// chunk but the last [`PARAMETER_BYTES_MIN`] bytes.
+#[must_use]
+pub const fn pages_max(size_bytes: u64) -> u64 {
+    let chunks = size_bytes / PARAMETER_BYTES_MIN as u64 + 1;
+    chunks / (ENTRIES_MIN as u64 - 1) + ContentRef::HEIGHT_MAX as u64 + 1
+}
 
 /// What a page lists: a chunk (in a leaf page), or a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

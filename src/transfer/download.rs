@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
 use super::{AGENT_SCOPE, RECEIVE_BYTES_MAX, TransferError, is_single, page};
+use crate::content::page::pages_max;
 use crate::content::{Blob, BlobKind, ChunkEntry, Step, Walk};
 use crate::depot::Depot;
 use crate::model::{ContentRef, Hash, NodeId, SetId};
@@ -155,7 +156,11 @@ async fn fetch_pages(
     let mut answers = client.read_manifest(request).await?.into_inner();
     // Stored from the bottom up, so that a page that is here has all its pages here, too.
     let mut pages = Vec::new();
+    let pages_max = pages_max(content.size_bytes);
     while let Some(message) = answers.message().await? {
+        if (pages.len() + message.pages.len()) as u64 > pages_max {
+            return Err(TransferError::Wrong(format!("more pages than a content of {} bytes can have", content.size_bytes)));
+        }
         for blob in message.pages {
             let hash = Hash::from_slice(&blob.hash).ok_or_else(|| TransferError::Wrong("a hash of the wrong length".to_owned()))?;
             let page = Blob::verified(BlobKind::Page, hash, blob.data);
@@ -233,10 +238,9 @@ async fn fetch_left(
             give(receiver, Part::Fetched(blob)).await?;
             *come += 1;
         }
+        if wanted.peek().is_none() && !buffer.is_empty() {
+            return Err(TransferError::Wrong("more bytes than asked for".to_owned()));
+        }
     }
-    if wanted.peek().is_none() && buffer.is_empty() {
-        Ok(())
-    } else {
-        Err(TransferError::Wrong("another number of bytes than asked for".to_owned()))
-    }
+    if wanted.peek().is_none() { Ok(()) } else { Err(TransferError::Wrong("fewer bytes than asked for".to_owned())) }
 }

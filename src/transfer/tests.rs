@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use tokio::sync::mpsc;
@@ -24,10 +25,11 @@ use crate::wire::pb;
 /// Bytes in one message of the coordinator.
 const STEP: usize = 50_000;
 
-/// Has one content, and breaks off each call after so many messages; with none left to break, it goes on to the end.
-struct Breaking {
+/// Has one content, and breaks off each call after so many messages; with none left to break, it goes on to the end, or without one.
+struct Scripted {
     bytes: Vec<u8>,
     breaks: Mutex<VecDeque<usize>>,
+    endless: bool,
     asked: mpsc::UnboundedSender<u64>,
 }
 
@@ -38,7 +40,7 @@ fn unused<T>() -> Result<Response<T>, Status> {
 }
 
 #[tonic::async_trait]
-impl pb::content_service_server::ContentService for Breaking {
+impl pb::content_service_server::ContentService for Scripted {
     type ReadManifestStream = Stream<pb::ReadManifestResponse>;
     type ReadContentStream = Stream<pb::ReadContentResponse>;
     type ReadSmallContentsStream = Stream<pb::ReadSmallContentsResponse>;
@@ -56,7 +58,9 @@ impl pb::content_service_server::ContentService for Breaking {
     }
 
     async fn read_manifest(&self, _: Request<pb::ReadManifestRequest>) -> Result<Response<Self::ReadManifestStream>, Status> {
-        unused()
+        let page = Blob::new(BlobKind::Page, vec![7; 20_000].into());
+        let page = pb::Blob { page: true, hash: Bytes::copy_from_slice(page.hash().as_bytes()), data: page.bytes().clone() };
+        Ok(Response::new(futures::stream::repeat_with(move || Ok(pb::ReadManifestResponse { pages: vec![page.clone(); 8] })).boxed()))
     }
 
     async fn read_content(&self, request: Request<pb::ReadContentRequest>) -> Result<Response<Self::ReadContentStream>, Status> {
@@ -69,6 +73,10 @@ impl pb::content_service_server::ContentService for Breaking {
             Some(after) => {
                 let broken = futures::stream::iter([Err(Status::unavailable("the connection broke"))]);
                 futures::stream::iter(messages).take(after).chain(broken).boxed()
+            }
+            None if self.endless => {
+                let more = futures::stream::repeat_with(|| Ok(pb::ReadContentResponse { data: vec![7; STEP].into() }));
+                futures::stream::iter(messages).chain(more).boxed()
             }
             None => futures::stream::iter(messages).boxed(),
         }))
@@ -84,6 +92,14 @@ impl pb::content_service_server::ContentService for Breaking {
 
 /// Fetches a content over calls that break off; returns what came, and how many bytes each call asked for.
 async fn fetch(breaks: &[usize]) -> (Result<(), TransferError>, Vec<u8>, Vec<u8>, Vec<u64>) {
+    fetch_from(|bytes, asked| Scripted { bytes, breaks: Mutex::new(breaks.iter().copied().collect()), endless: false, asked }, true).await
+}
+
+/// Fetches a content from a coordinator; its pages are fetched, too, if they are not here.
+async fn fetch_from(
+    scripted: impl FnOnce(Vec<u8>, mpsc::UnboundedSender<u64>) -> Scripted,
+    pages_are_here: bool,
+) -> (Result<(), TransferError>, Vec<u8>, Vec<u8>, Vec<u64>) {
     let mut bytes = vec![0; 2_000_000];
     blake3::Hasher::new().finalize_xof().fill(&mut bytes);
     let depot =
@@ -93,11 +109,12 @@ async fn fetch(breaks: &[usize]) -> (Result<(), TransferError>, Vec<u8>, Vec<u8>
         pages.extend(Some(blob).filter(|blob| blob.kind() == BlobKind::Page));
         Ok(())
     });
-    depot.keep(AGENT_SCOPE, pages).await.unwrap();
+    if pages_are_here {
+        depot.keep(AGENT_SCOPE, pages).await.unwrap();
+    }
     let (asked, mut asks) = mpsc::unbounded_channel();
-    let breaking = Breaking { bytes: bytes.clone(), breaks: Mutex::new(breaks.iter().copied().collect()), asked };
     let tasks = Tasks::new();
-    let channel = duplex(Routes::new(pb::content_service_server::ContentServiceServer::new(breaking)), None, &tasks);
+    let channel = duplex(Routes::new(pb::content_service_server::ContentServiceServer::new(scripted(bytes.clone(), asked))), None, &tasks);
     let wanted = Wanted {
         set: SetId::from_uuid(Uuid::from_u128(1)),
         node: NodeId::from_uuid(Uuid::from_u128(2)),
@@ -137,4 +154,15 @@ async fn edge_w09_a_content_of_which_nothing_comes_is_given_up_for_now() {
     assert!(matches!(fetched, Err(TransferError::Fault(Fault { kind: FaultKind::Unavailable, .. }))), "{fetched:?}");
     assert!(bytes.starts_with(&come) && come.len() < bytes.len());
     assert_eq!(asked.len(), 4);
+}
+
+#[tokio::test]
+async fn edge_w15_a_content_or_a_manifest_that_goes_on_and_on_is_given_up() {
+    for (pages_are_here, complaint) in [(true, "more bytes than asked for"), (false, "more pages than a content of 2000000 bytes can have")]
+    {
+        let endless = |bytes, asked| Scripted { bytes, breaks: Mutex::default(), endless: true, asked };
+        let (fetched, come, bytes, _) = fetch_from(endless, pages_are_here).await;
+        assert!(matches!(&fetched, Err(TransferError::Wrong(said)) if said == complaint), "{fetched:?}");
+        assert!(bytes.starts_with(&come), "nothing else is passed on");
+    }
 }

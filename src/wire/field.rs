@@ -10,6 +10,8 @@ use super::ProtocolError;
 pub const PAGE_SIZE_DEFAULT: usize = 100;
 /// The largest page.
 pub const PAGE_SIZE_MAX: usize = 1_000;
+/// As much of an explanation as is kept, in bytes.
+pub const TEXT_BYTES_MAX: usize = 4_096;
 
 /// Reads a required id.
 ///
@@ -80,6 +82,13 @@ pub fn bounded(field: &str, text: String, bytes_max: usize) -> Result<String, Pr
         return Err(ProtocolError::new(field, format_args!("is longer than {bytes_max} bytes")));
     }
     Ok(text)
+}
+
+/// Returns what a person, or a log, is to read of a text: its first [`TEXT_BYTES_MAX`] bytes. Whoever explains at length is not refused for it.
+#[must_use]
+pub fn clipped(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+    text
 }
 
 /// Reads a required name of a document or folder.

@@ -214,9 +214,11 @@ impl TryFrom<pb::Refusal> for Refusal {
             Ok(Kind::NotEmpty) => Self::NotEmpty,
             Ok(Kind::ContentMissing) => Self::ContentMissing,
             Ok(Kind::IdInUse) => Self::IdInUse,
-            Ok(Kind::Reason) => Self::Because(common::reason(pb.reason).ok_or_else(|| ProtocolError::missing("reason"))?, pb.detail),
+            Ok(Kind::Reason) => {
+                Self::Because(common::reason(pb.reason).ok_or_else(|| ProtocolError::missing("reason"))?, field::clipped(pb.detail))
+            }
             // A refusal that a newer coordinator knows: the member shows it as a fault and tries again.
-            Err(_) => Self::Because(crate::model::Reason::Internal, pb.detail),
+            Err(_) => Self::Because(crate::model::Reason::Internal, field::clipped(pb.detail)),
         })
     }
 }

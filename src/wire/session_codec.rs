@@ -13,9 +13,11 @@ use super::{At, ProtocolError, common, field, pb};
 /// The limits that the protocol documents.
 const SOFTWARE_BYTES_MAX: usize = 100;
 const REPORT_MEMBERS_MAX: usize = 500;
+const BATCH_CHANGES_MAX: usize = 500;
 const WINDOW_BATCHES_DEFAULT: u32 = 16;
 const WINDOW_BATCHES_MAX: u32 = 64;
 const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
+const RECONNECT_AFTER_MAX: Duration = Duration::from_secs(300);
 const HEARTBEAT_MAX: Duration = Duration::from_secs(3_600);
 
 impl TryFrom<pb::SynchronizeRequest> for AgentMessage {
@@ -58,13 +60,15 @@ impl TryFrom<pb::SynchronizeResponse> for CoordinatorMessage {
             Kind::Welcome(welcome) => Self::Welcome(welcome.try_into().at("welcome")?),
             Kind::Outcomes(outcomes) => Self::Outcomes(outcomes.try_into().at("outcomes")?),
             Kind::Changes(changes) => Self::Changes(changes.try_into().at("changes")?),
-            Kind::ResyncRequired(resync) => {
-                Self::ResyncRequired { set: field::id("set_id", &resync.set_id).at("resync_required")?, detail: resync.detail }
-            }
+            Kind::ResyncRequired(resync) => Self::ResyncRequired {
+                set: field::id("set_id", &resync.set_id).at("resync_required")?,
+                detail: field::clipped(resync.detail),
+            },
             Kind::Directive(directive) => Self::Directive(directive.try_into().at("directive")?),
             Kind::Heartbeat(pb::Heartbeat {}) => Self::Heartbeat,
             Kind::Drain(drain) => {
-                Self::Drain { reconnect_after: field::duration("reconnect_after", drain.reconnect_after.unwrap_or_default()).at("drain")? }
+                let after = field::duration("reconnect_after", drain.reconnect_after.unwrap_or_default()).at("drain")?;
+                Self::Drain { reconnect_after: after.min(RECONNECT_AFTER_MAX) }
             }
         })
     }
@@ -215,21 +219,43 @@ impl TryFrom<pb::ChangeBatch> for ChangeBatch {
     type Error = ProtocolError;
 
     fn try_from(pb: pb::ChangeBatch) -> Result<Self, ProtocolError> {
+        if pb.changes.len() > BATCH_CHANGES_MAX {
+            return Err(ProtocolError::new("changes", format_args!("must be at most {BATCH_CHANGES_MAX}")));
+        }
         let changes = pb
             .changes
             .into_iter()
             .enumerate()
             .map(|(index, change)| JournalEntry::try_from(change).at_index("changes", index))
             .collect::<Result<_, _>>()?;
-        Ok(Self {
+        let batch = Self {
             set: field::id("set_id", &pb.set_id)?,
             from_exclusive: field::message("from_cursor_exclusive", pb.from_cursor_exclusive)?,
             to_inclusive: field::message("to_cursor_inclusive", pb.to_cursor_inclusive)?,
             changes,
             more_follows: pb.more_follows,
             traceparent: pb.traceparent,
-        })
+        };
+        check_order(&batch)?;
+        Ok(batch)
     }
+}
+
+/// Whoever holds a batch counts all that is up to its end as held: nothing in it may be elsewhere.
+fn check_order(batch: &ChangeBatch) -> Result<(), ProtocolError> {
+    let (from, to) = (batch.from_exclusive, batch.to_inclusive);
+    if from.epoch != to.epoch || from.sequence > to.sequence {
+        return Err(ProtocolError::new("to_cursor_inclusive", "must not be before from_cursor_exclusive, nor of another epoch"));
+    }
+    let mut last = from.sequence;
+    for (index, change) in batch.changes.iter().enumerate() {
+        if change.sequence <= last || change.sequence > to.sequence {
+            let error = ProtocolError::new("sequence", "must be after the one before, and between the cursors of the batch");
+            return Err(error).at_index("changes", index);
+        }
+        last = change.sequence;
+    }
+    Ok(())
 }
 
 impl From<ChangeBatch> for pb::ChangeBatch {

@@ -133,7 +133,7 @@ fn coordinator_messages() -> Vec<CoordinatorMessage> {
             set,
             from_exclusive: cursor(3),
             to_inclusive: cursor(6),
-            changes: changes.map(|change| JournalEntry { sequence: Sequence::new(6), op: Some(op), change }).into(),
+            changes: (4..).zip(changes).map(|(at, change)| JournalEntry { sequence: Sequence::new(at), op: Some(op), change }).collect(),
             more_follows: true,
             traceparent: String::new(),
         }),
@@ -179,7 +179,7 @@ const GOLDEN_REQUESTS: [&str; 6] =
 const GOLDEN_RESPONSES: [&str; 8] = [
     "23:e82d869078b3",
     "357:5ad5ef7b206e",
-    "584:5b8ef9de3836",
+    "584:a4cd55fdfc02",
     "55:d1f6c8a63ab9",
     "42:291e200d06bf",
     "42:3504fbee232c",
@@ -251,6 +251,13 @@ fn edge_w15_a_heartbeat_that_no_clock_can_keep_is_refused() {
         let refused = welcome(prost_types::Duration { seconds, nanos }).unwrap_err();
         assert!(refused.to_string().contains("heartbeat"), "{seconds} s {nanos} ns: {refused}");
     }
+}
+
+#[test]
+fn edge_w15_a_coordinator_that_stops_keeps_no_agent_away_for_long() {
+    let away = CoordinatorMessage::Drain { reconnect_after: Duration::from_secs(1 << 40) };
+    let read = CoordinatorMessage::try_from(pb::SynchronizeResponse::from(away));
+    assert_eq!(read, Ok(CoordinatorMessage::Drain { reconnect_after: Duration::from_secs(300) }));
 }
 
 #[test]

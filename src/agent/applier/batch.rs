@@ -234,19 +234,22 @@ fn changes(properties: &[(Property, Option<Value>)]) -> BTreeMap<Property, Optio
 pub(super) fn new_folder(repository: &dyn Repository, order: &Order) -> Result<RepoKey, RepositoryError> {
     // A direct member stays in whatever folder it is.
     let known = order.folder.clone().or_else(|| order.at.as_ref().map(|at| at.folder.clone()));
-    known.or_else(|| library(repository, order)).ok_or(RepositoryError::Gone)
+    match &order.apply {
+        Apply::Create(state) if known.is_none() && state.place.parent.is_none() => home(repository, order),
+        _ => known.ok_or(RepositoryError::Gone),
+    }
 }
 
-/// Where a direct member comes back that is not at the source any more: in the folder that it was in, if that is still there.
-fn library(repository: &dyn Repository, order: &Order) -> Option<RepoKey> {
-    match &order.apply {
-        Apply::Create(state) if state.place.parent.is_none() => {
-            let library = repository.sites().into_iter().find(|site| site.name == order.site).and_then(|site| site.library);
-            let is_there = |folder: &RepoKey| library.as_ref() == Some(folder) || is_in_site(repository, folder, order);
-            order.last_folder.clone().filter(is_there).or(library)
-        }
-        _ => None,
+/// Where a direct member comes back that is not at the source any more: in the folder that it was in, if that is still there, or else in the
+/// library. What never was here has no such place: direct members, and the folder of a set, come from people at the source alone.
+fn home(repository: &dyn Repository, order: &Order) -> Result<RepoKey, RepositoryError> {
+    let nowhere = RepositoryError::Unsupported("it never was in a folder here, and the cloud cannot say in which it belongs");
+    let last = order.last_folder.clone().ok_or(nowhere)?;
+    let library = repository.sites().into_iter().find(|site| site.name == order.site).and_then(|site| site.library);
+    if library.as_ref() == Some(&last) || is_in_site(repository, &last, order) {
+        return Ok(last);
     }
+    library.ok_or(RepositoryError::Gone)
 }
 
 fn place(context: &Context, order: &Order, staged: Option<Staged>) -> Result<Done, RepositoryError> {

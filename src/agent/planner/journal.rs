@@ -18,6 +18,9 @@ const SWEEP_PAGE: usize = 1_000;
 /// # Errors
 /// When the store fails.
 pub fn take(tx: &mut Transaction<'_>, set: SetId, entries: &[JournalEntry], to: Cursor, world: &dyn World) -> Result<(), StoreError> {
+    if members::load_set(tx, set)?.is_none() {
+        return Ok(());
+    }
     for entry in entries {
         one(tx, set, entry, world)?;
     }
@@ -109,6 +112,9 @@ pub fn unannounced(read: &(impl Read + ?Sized), set: SetId, changes: &[JournalEn
 /// # Errors
 /// When the store fails.
 pub fn take_listed(tx: &mut Transaction<'_>, set: SetId, listed: &[TargetNode], world: &dyn World) -> Result<(), StoreError> {
+    if members::load_set(tx, set)?.is_none() {
+        return Ok(());
+    }
     for node in listed {
         tracing::trace!(%set, ?node, "listed");
         let known = members::load(tx, set, node.node)?;

@@ -91,7 +91,10 @@ async fn open(context: &Context, channels: &Channels, lives: &Lives) -> Result<O
     let begin = async {
         let mut responses = client.synchronize(ReceiverStream::new(outgoing)).await?.into_inner();
         match next(&mut responses).await? {
-            CoordinatorMessage::Welcome(welcome) => Ok((responses, welcome)),
+            CoordinatorMessage::Welcome(welcome) if (VERSION_MIN_SUPPORTED..=VERSION_CURRENT).contains(&welcome.version) => {
+                Ok((responses, welcome))
+            }
+            CoordinatorMessage::Welcome(welcome) => Err(Ended::Protocol(format!("version {}, which was not offered", welcome.version))),
             _ => Err(Ended::Protocol("something else than a welcome came first".to_owned())),
         }
     };
@@ -199,6 +202,10 @@ impl<'a> Conversation<'a> {
     }
 
     async fn outcomes(&mut self, outcomes: PushOutcomes) -> Result<(), Ended> {
+        let answered = outcomes.outcomes.iter().map(|(op, _)| *op);
+        if !self.outgoing.is_waiting(outcomes.batch, answered) {
+            return Err(Ended::Protocol(format!("outcomes of batch {} that are not those of its operations", outcomes.batch)));
+        }
         for (op, outcome) in &outcomes.outcomes {
             if let Outcome::Refused(refusal) = outcome {
                 tracing::debug!(%op, ?refusal, "refused");
@@ -211,7 +218,7 @@ impl<'a> Conversation<'a> {
         let next = committed(next.await)?;
         let relisted: BTreeSet<_> =
             next.iter().filter_map(|(_, next)| if let outcome::Next::Relist(set) = next { Some(*set) } else { None }).collect();
-        self.outbox.extend(relisted.into_iter().map(|set| AgentMessage::Subscribe(Subscription { set, cursor: None })));
+        relisted.into_iter().for_each(|set| self.subscribe(Subscription { set, cursor: None }));
         self.outgoing.answered(outcomes.batch, next);
         ring(self.context);
         Ok(())
@@ -223,13 +230,15 @@ impl<'a> Conversation<'a> {
         let Some(held) = held.filter(|held| held.epoch == batch.from_exclusive.epoch && held.sequence >= batch.from_exclusive.sequence)
         else {
             // A gap: ask again from where this side stands.
-            self.outbox.push_back(AgentMessage::Subscribe(Subscription { set: batch.set, cursor: held }));
+            self.subscribe(Subscription { set: batch.set, cursor: held });
             return Ok(());
         };
         let (set, to, world) = (batch.set, batch.to_inclusive, self.context.world.clone());
         let changes: Vec<_> = batch.changes.into_iter().filter(|change| change.sequence > held.sequence).collect();
         let folders = self.context.store.read(|read| journal::unannounced(read, set, &changes))?;
-        let listed = listing::beneath(self.channels, set, folders).await?;
+        let Some(listed) = listing::beneath(self.channels, set, folders).await? else {
+            return self.resync(set, "more came into it with a folder than is taken at one time").await;
+        };
         let took = self.context.store.transact(move |tx| {
             journal::take(tx, set, &changes, to, &*world)?;
             journal::take_listed(tx, set, &listed, &*world)?;
@@ -237,15 +246,18 @@ impl<'a> Conversation<'a> {
             journal::drop_orphans(tx, set, told)
         });
         committed(took.await)?;
-        self.outbox.push_back(AgentMessage::Ack(Ack { set, cursor: to }));
+        self.acknowledge(Ack { set, cursor: to });
         ring(self.context);
         Ok(())
     }
 
     async fn resync(&mut self, set: SetId, detail: &str) -> Result<(), Ended> {
+        if self.context.store.read(|read| members::load_set(read, set))?.is_none() {
+            return Ok(());
+        }
         tracing::info!(%set, detail, "listing the target anew");
         let cursor = listing::all(self.context, self.channels, set).await?;
-        self.outbox.push_back(AgentMessage::Subscribe(Subscription { set, cursor: Some(cursor) }));
+        self.subscribe(Subscription { set, cursor: Some(cursor) });
         ring(self.context);
         Ok(())
     }
@@ -257,8 +269,20 @@ impl<'a> Conversation<'a> {
     fn command(&mut self, command: &Command) -> Result<(), Ended> {
         let Command::Subscribe(set) = command;
         let Some(local) = self.context.store.read(|read| members::load_set(read, *set))? else { return Ok(()) };
-        self.outbox.push_back(AgentMessage::Subscribe(Subscription { set: *set, cursor: trusted(&local) }));
+        self.subscribe(Subscription { set: *set, cursor: trusted(&local) });
         Ok(())
+    }
+
+    /// Asks for the changes of a set, once, however often that is called for before it leaves: whoever never reads makes the outbox no longer.
+    fn subscribe(&mut self, subscription: Subscription) {
+        self.outbox.retain(|queued| !matches!(queued, AgentMessage::Subscribe(earlier) if earlier.set == subscription.set));
+        self.outbox.push_back(AgentMessage::Subscribe(subscription));
+    }
+
+    /// Says what is durable; the last word on a set says it all.
+    fn acknowledge(&mut self, ack: Ack) {
+        self.outbox.retain(|queued| !matches!(queued, AgentMessage::Ack(earlier) if earlier.set == ack.set));
+        self.outbox.push_back(AgentMessage::Ack(ack));
     }
 
     async fn report(&mut self) -> Result<(), Ended> {
@@ -287,9 +311,14 @@ impl<'a> Conversation<'a> {
 
 #[cfg(test)]
 mod tests {
+    use tonic::service::Routes;
+
+    use super::super::testing::WELCOME;
     use super::*;
     use crate::agent::planner::tests::Bench;
-    use crate::model::SetShape;
+    use crate::model::{Epoch, Sequence, SetShape};
+    use crate::net::testing::duplex;
+    use crate::task::Tasks;
 
     #[tokio::test]
     async fn s_d01_of_a_set_whose_end_was_cut_short_the_coordinator_is_asked_again() {
@@ -298,5 +327,40 @@ mod tests {
         committed(bench.context.store.transact(move |tx| members::update_set(tx, set, |local| local.ending = true)).await).unwrap();
         let asked: Vec<_> = subscriptions(&bench.context).unwrap().into_iter().map(|subscription| subscription.set).collect();
         assert_eq!(asked, vec![set]);
+    }
+
+    #[tokio::test]
+    async fn edge_w15_for_a_coordinator_that_never_reads_nothing_piles_up() {
+        let bench = Bench::new(SetShape::Documents).await;
+        let (set, _) = bench.context.store.read(|read| read.scan::<LocalSets>(&(), None, 1)).unwrap().remove(0);
+        let at = |sequence| Cursor { epoch: Epoch::new(1), sequence: Sequence::new(sequence) };
+        committed(bench.context.store.transact(move |tx| members::update_set(tx, set, |local| local.cursor = Some(at(5)))).await).unwrap();
+        let control = duplex(Routes::default(), None, &Tasks::new());
+        let channels = Channels { bulk: control.clone(), control };
+        let mut conversation = Conversation {
+            context: &bench.context,
+            channels: &channels,
+            requests: mpsc::channel(1).0,
+            responses: None,
+            heartbeat: WELCOME.heartbeat,
+            heard: Instant::now(),
+            outbox: VecDeque::new(),
+            outgoing: Outgoing::new(bench.context.clone(), channels.bulk.clone(), &WELCOME),
+            told: Vec::new(),
+        };
+        let batch = |from, to| ChangeBatch {
+            set,
+            from_exclusive: at(from),
+            to_inclusive: at(to),
+            changes: Vec::new(),
+            more_follows: false,
+            traceparent: String::new(),
+        };
+        for round in 5..50 {
+            conversation.changes(batch(round, round + 1)).await.unwrap();
+            conversation.changes(batch(round + 100, round + 101)).await.unwrap();
+        }
+        let left = [AgentMessage::Ack(Ack { set, cursor: at(50) }), AgentMessage::Subscribe(Subscription { set, cursor: Some(at(50)) })];
+        assert_eq!(conversation.outbox, left, "the last of each says it all");
     }
 }

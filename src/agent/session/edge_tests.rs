@@ -1,116 +1,20 @@
 //! The agent's side of the conversation with a coordinator that does what a test tells it to: cases that sync systems are known to fail at,
 //! by the ids of `tests/EDGE_CASES.md`.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use futures::stream::BoxStream;
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::UnboundedReceiverStream;
-use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::Status;
 use uuid::Uuid;
 
+use super::testing::{HEARTBEAT, Talk, set};
 use super::*;
 use crate::agent::planner::tests::Bench;
 use crate::agent::state::{LocalSets, members};
 use crate::engine::Target;
 use crate::model::{Cursor, Epoch, NodeId, Sequence, SetShape};
-use crate::net::testing::duplex;
 use crate::task::Tasks;
-use crate::wire::{AgentMessage, CoordinatorMessage, HELLO_SUBSCRIPTIONS_MAX, VERSION_CURRENT, Welcome, pb};
-
-const HEARTBEAT: Duration = Duration::from_secs(10);
-
-type Answer = Result<pb::SynchronizeResponse, Status>;
-
-/// A coordinator that says what it was given to say, and passes on what it hears.
-struct Scripted {
-    tasks: Tasks,
-    said: Mutex<Option<mpsc::UnboundedReceiver<Answer>>>,
-    heard: mpsc::UnboundedSender<AgentMessage>,
-    pages: Mutex<VecDeque<Result<pb::ListMembersResponse, Status>>>,
-}
-
-#[tonic::async_trait]
-impl pb::sync_service_server::SyncService for Scripted {
-    type SynchronizeStream = BoxStream<'static, Answer>;
-
-    async fn synchronize(&self, request: Request<Streaming<pb::SynchronizeRequest>>) -> Result<Response<Self::SynchronizeStream>, Status> {
-        let (mut incoming, heard) = (request.into_inner(), self.heard.clone());
-        let hear = async move {
-            while let Ok(Some(message)) = incoming.message().await {
-                heard.send(AgentMessage::try_from(message).unwrap()).ok();
-            }
-        };
-        drop(self.tasks.spawn("hear", hear));
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Ok(Response::new(UnboundedReceiverStream::new(said.ok_or_else(|| Status::unavailable("once only"))?).boxed()))
-    }
-
-    async fn list_members(&self, _: Request<pb::ListMembersRequest>) -> Result<Response<pb::ListMembersResponse>, Status> {
-        let page = self.pages.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        page.unwrap_or_else(|| Err(Status::unavailable("no more pages"))).map(Response::new)
-    }
-}
-
-/// One conversation of an agent with a scripted coordinator.
-struct Talk {
-    say: mpsc::UnboundedSender<Answer>,
-    heard: mpsc::UnboundedReceiver<AgentMessage>,
-    cancel: CancellationToken,
-    ended: crate::task::Handle<Ended>,
-}
-
-impl Talk {
-    fn begin(bench: &Bench, tasks: &Tasks, pages: Vec<Result<pb::ListMembersResponse, Status>>) -> Self {
-        let ((say, said), (heard, hears)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
-        let scripted = Scripted { tasks: tasks.child(), said: Mutex::new(Some(said)), heard, pages: Mutex::new(pages.into()) };
-        let routes = Routes::new(pb::sync_service_server::SyncServiceServer::new(scripted));
-        let control = duplex(routes, None, tasks);
-        let (context, channels, cancel) = (bench.context.clone(), Channels { bulk: control.clone(), control }, CancellationToken::new());
-        let token = cancel.clone();
-        let ended = tasks.spawn("talk", async move {
-            // Its other end stays open, so that nothing is asked for and nothing ends.
-            let (_pushes, pushes) = mpsc::unbounded_channel();
-            let mut inlets = Inlets {
-                pushes,
-                commands: mpsc::unbounded_channel().1,
-                under_way: UnderWay::default(),
-                connection: watch::channel(Connection::Starting).0,
-                directives: mpsc::channel(1).0,
-            };
-            let lives = Lives { now: Incarnation::new(1), earlier: Vec::new() };
-            conversation::run(&context, &channels, &mut inlets, &lives, &token).await
-        });
-        let talk = Self { say, heard: hears, cancel, ended };
-        talk.say(CoordinatorMessage::Welcome(Welcome {
-            version: VERSION_CURRENT,
-            session_generation: 1,
-            heartbeat: HEARTBEAT,
-            window_batches: 4,
-            batch_operations_max: 100,
-            batch_bytes_max: 1 << 20,
-            inline_bytes_max: 1 << 14,
-        }));
-        talk
-    }
-
-    fn say(&self, message: CoordinatorMessage) {
-        self.say.send(Ok(message.into())).unwrap();
-    }
-
-    async fn end(self) -> Ended {
-        self.ended.join().await.unwrap()
-    }
-}
-
-fn set(number: u128) -> SetId {
-    SetId::from_uuid(Uuid::from_u128(number))
-}
+use crate::wire::{AgentMessage, CoordinatorMessage, HELLO_SUBSCRIPTIONS_MAX, pb};
 
 #[tokio::test(start_paused = true)]
 async fn edge_w01_w02_a_coordinator_that_says_nothing_any_more_is_left_though_its_connection_is_alive() {

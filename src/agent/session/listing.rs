@@ -11,6 +11,10 @@ use crate::wire::{MemberPage, pb};
 
 /// Members in a page.
 const PAGE: i32 = 1_000;
+/// The most pages in a row that bring nothing new.
+const IDLE_PAGES_MAX: u32 = 1_000;
+/// The most members that are listed with folders which came into a set, before all of it is listed instead, page by page.
+const BENEATH_MAX: usize = 100_000;
 
 async fn page(channels: &Channels, set: SetId, beneath: Option<NodeId>, token: String) -> Result<MemberPage, Ended> {
     let request = pb::ListMembersRequest {
@@ -23,48 +27,64 @@ async fn page(channels: &Channels, set: SetId, beneath: Option<NodeId>, token: S
     MemberPage::try_from(response).map_err(|error| Ended::Protocol(error.to_string()))
 }
 
-/// The token of the next page. One that leads to the page that was just read would lead there for ever.
-fn next(token: &str, next: String) -> Result<String, Ended> {
-    if !next.is_empty() && next == token {
-        return Err(Ended::Protocol("a page that is followed by itself".to_owned()));
-    }
-    Ok(next)
+/// Goes from page to page.
+struct Pages<'a> {
+    channels: &'a Channels,
+    set: SetId,
+    beneath: Option<NodeId>,
+    /// Of the next page; `None` after the last.
+    token: Option<String>,
+    listed: HashSet<NodeId>,
+    /// Pages in a row that brought nothing new.
+    idle: u32,
 }
 
-/// Lists what is beneath folders.
-pub(super) async fn beneath(channels: &Channels, set: SetId, folders: Vec<NodeId>) -> Result<Vec<TargetNode>, Ended> {
+impl<'a> Pages<'a> {
+    fn new(channels: &'a Channels, set: SetId, beneath: Option<NodeId>) -> Self {
+        Self { channels, set, beneath, token: Some(String::new()), listed: HashSet::new(), idle: 0 }
+    }
+
+    /// Returns the next page, if there is one. Pages that lead in a circle come to an end, too.
+    async fn next(&mut self) -> Result<Option<MemberPage>, Ended> {
+        let Some(token) = self.token.take() else { return Ok(None) };
+        let mut page = page(self.channels, self.set, self.beneath, token).await?;
+        let before = self.listed.len();
+        self.listed.extend(page.members.iter().map(|member| member.node));
+        self.idle = if self.listed.len() == before { self.idle + 1 } else { 0 };
+        if self.idle > IDLE_PAGES_MAX {
+            return Err(Ended::Protocol("page after page of members that brings nothing new".to_owned()));
+        }
+        self.token = Some(std::mem::take(&mut page.next_page_token)).filter(|token| !token.is_empty());
+        Ok(Some(page))
+    }
+}
+
+/// Lists what is beneath folders; `None` when it is too much to hold in memory.
+pub(super) async fn beneath(channels: &Channels, set: SetId, folders: Vec<NodeId>) -> Result<Option<Vec<TargetNode>>, Ended> {
     let mut listed = Vec::new();
     for folder in folders {
-        let mut token = String::new();
-        loop {
-            let page = page(channels, set, Some(folder), token.clone()).await?;
+        let mut pages = Pages::new(channels, set, Some(folder));
+        while let Some(page) = pages.next().await? {
             listed.extend(page.members.into_iter().filter(|member| member.node != folder));
-            token = next(&token, page.next_page_token)?;
-            if token.is_empty() {
-                break;
+            if listed.len() > BENEATH_MAX {
+                return Ok(None);
             }
         }
     }
-    Ok(listed)
+    Ok(Some(listed))
 }
 
 /// Lists a whole set into the target tree, and returns from where to follow the journal. Until it ends nothing is planned.
 pub(super) async fn all(context: &Context, channels: &Channels, set: SetId) -> Result<Cursor, Ended> {
     committed(context.store.transact(move |tx| journal::begin(tx, set)).await)?;
-    let (mut token, mut as_of, mut listed) = (String::new(), None, HashSet::new());
-    loop {
-        let page = page(channels, set, None, token.clone()).await?;
+    let (mut pages, mut as_of) = (Pages::new(channels, set, None), None);
+    while let Some(page) = pages.next().await? {
         as_of.get_or_insert(page.as_of);
-        listed.extend(page.members.iter().map(|member| member.node));
         let world = context.world.clone();
         committed(context.store.transact(move |tx| journal::take_listed(tx, set, &page.members, &*world)).await)?;
-        token = next(&token, page.next_page_token)?;
-        if token.is_empty() {
-            break;
-        }
     }
     let as_of = as_of.ok_or_else(|| Ended::Protocol("a listing without a sequence".to_owned()))?;
-    let listed = std::sync::Arc::new(listed);
+    let listed = std::sync::Arc::new(pages.listed);
     let mut after = None;
     loop {
         let listed = std::sync::Arc::clone(&listed);

@@ -12,6 +12,10 @@ mod outgoing;
 #[cfg(test)]
 mod outgoing_tests;
 mod reports;
+#[cfg(test)]
+mod rogue_tests;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -32,6 +32,11 @@ const UPLOAD_AGAIN: Duration = Duration::from_secs(2);
 /// takes longer than the coordinator waits for a whole message.
 const CAREFUL_BYTES: usize = 128 * 1024;
 
+/// The most that a batch holds, and the most batches without outcomes, whatever more the coordinator would take: what is on its way is in memory.
+const OPERATIONS_MAX: usize = 1_000;
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+const WINDOW_BATCHES_MAX: usize = 64;
+
 /// What was found out about operations that were taken from the queue.
 #[derive(Default)]
 struct Prepared {
@@ -87,7 +92,8 @@ pub(super) struct Outgoing {
     ready: Option<PushBatch>,
     waiting_uploads: VecDeque<Upload>,
     uploads: FuturesUnordered<BoxFuture<'static, Uploaded>>,
-    batches: BTreeMap<u64, usize>,
+    /// Batches that wait for their outcomes.
+    batches: BTreeMap<u64, Vec<OpId>>,
     next_batch: u64,
     ended: usize,
 }
@@ -103,14 +109,14 @@ struct Limits {
 impl Outgoing {
     pub(super) fn new(context: Context, bulk: Channel, welcome: &Welcome) -> Self {
         let limits = Limits {
-            operations: welcome.batch_operations_max.max(1) as usize,
-            bytes: welcome.batch_bytes_max as usize,
+            operations: (welcome.batch_operations_max as usize).clamp(1, OPERATIONS_MAX),
+            bytes: (welcome.batch_bytes_max as usize).min(BATCH_BYTES_MAX),
             inline_bytes: u64::from(welcome.inline_bytes_max).min(context.config.inline_bytes_max),
         };
         Self {
             context,
             bulk,
-            window: welcome.window_batches.max(1) as usize,
+            window: (welcome.window_batches as usize).clamp(1, WINDOW_BATCHES_MAX),
             limits,
             queue: VecDeque::new(),
             bare: HashSet::new(),
@@ -147,6 +153,11 @@ impl Outgoing {
             }
             next = more.try_recv().ok();
         }
+    }
+
+    /// Whether a batch waits for the outcomes of these operations, in this order.
+    pub(super) fn is_waiting(&self, batch: u64, answered: impl Iterator<Item = OpId>) -> bool {
+        self.batches.get(&batch).is_some_and(|sent| sent.iter().copied().eq(answered))
     }
 
     /// Takes note of an answered batch.
@@ -240,8 +251,9 @@ impl Outgoing {
         }
         let batch = self.next_batch;
         self.next_batch += 1;
-        self.batches.insert(batch, prepared.ready.len());
-        self.perhaps_sent.extend(prepared.ready.iter().map(|ready| ready.operation.op));
+        let ops: Vec<_> = prepared.ready.iter().map(|ready| ready.operation.op).collect();
+        self.perhaps_sent.extend(&ops);
+        self.batches.insert(batch, ops);
         let span = tracing::info_span!("push", batch, operations = prepared.ready.len());
         self.ready = Some(PushBatch { batch, operations: prepared.ready, traceparent: span.in_scope(traceparent) });
     }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::outgoing::Outgoing;
+use super::testing::WELCOME;
 use crate::agent::planner::tests::Bench;
 use crate::agent::state::{InFlight, Pushed};
 use crate::content::BlobKind;
@@ -16,17 +17,7 @@ use crate::model::{
 };
 use crate::net::channel::{ChannelOptions, Trust, Use};
 use crate::store::{StoreError, WriteExt as _};
-use crate::wire::{AgentMessage, VERSION_CURRENT, Welcome, pb};
-
-const WELCOME: Welcome = Welcome {
-    version: VERSION_CURRENT,
-    session_generation: 1,
-    heartbeat: Duration::from_secs(10),
-    window_batches: 4,
-    batch_operations_max: 100,
-    batch_bytes_max: 1 << 20,
-    inline_bytes_max: 1 << 14,
-};
+use crate::wire::{AgentMessage, pb};
 
 fn pushed(number: u128, push: Push) -> Pushed {
     let (op, node) = (OpId::from_uuid(Uuid::from_u128(number)), NodeId::from_uuid(Uuid::from_u128(number)));

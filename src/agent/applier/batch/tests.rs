@@ -23,7 +23,8 @@ async fn order(bench: &Bench) -> Order {
     stored.await.unwrap();
     let place = Place { parent: None, name: Name::new("made").unwrap() };
     let state = NodeState { kind: Kind::Folder, place, content: None, properties: Properties::default() };
-    Order::to_create(set, &context.repository.sites()[0].name, node, op, state, None)
+    let site = context.repository.sites().remove(0);
+    Order { last_folder: site.library, ..Order::to_create(set, &site.name, node, op, state, None) }
 }
 
 #[tokio::test]
@@ -76,4 +77,14 @@ async fn s_b13_what_is_large_or_failed_before_is_not_fetched_for_a_name_that_is_
         let ready = content::fetch(&bench.context, nobody(), vec![order]).await;
         assert!(matches!(&ready[0].failed, Some(Ending::Failed(Reason::NameClash, _))), "{:?}", ready[0].failed);
     }
+}
+
+#[tokio::test]
+async fn edge_w15_the_cloud_makes_nothing_beside_the_folder_of_a_set() {
+    let bench = Bench::new(SetShape::Folder { subfolders: true }).await;
+    let known = order(&bench).await;
+    assert_eq!(Some(new_folder(&*bench.context.repository, &known).unwrap()), known.last_folder, "what was here comes back");
+    let foreign = Order { last_folder: None, ..known };
+    let nowhere = new_folder(&*bench.context.repository, &foreign).unwrap_err();
+    assert!(matches!(ending(&foreign, &nowhere), Ending::Failed(Reason::SourceAccessDenied, _)), "{nowhere}");
 }

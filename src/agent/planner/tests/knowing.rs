@@ -1,7 +1,9 @@
 //! What is known of the target: it never goes back.
 
 use super::*;
-use crate::model::{MemberState, Reason};
+use std::collections::BTreeSet;
+
+use crate::model::{ContentRef, Hash, MemberState, Reason};
 
 const FOLDER: SetShape = SetShape::Folder { subfolders: true };
 
@@ -172,4 +174,36 @@ async fn s_c03_what_waits_for_one_that_stands_still_says_so() {
         })
         .await;
     assert_eq!(bench.plan().await.len(), 3);
+}
+
+#[tokio::test]
+async fn edge_w15_of_a_tree_that_cannot_be_nothing_is_made_and_the_rest_goes_on() {
+    let mut bench = Bench::new(SetShape::Folder { subfolders: true }).await;
+    let content = Some(ContentRef { root: Hash::from_bytes([1; 32]), size_bytes: 6, height: 0 });
+    let document = |text: &str| NodeState { content, ..state(Kind::Document, Some(node(1)), text) };
+    let told = [
+        // The folder of the set, and one that is as it should be.
+        (1, folder(None, "top")),
+        (2, folder(Some(1), "good")),
+        // In itself, in each other, in a document, in nothing that is known.
+        (3, folder(Some(3), "itself")),
+        (4, folder(Some(5), "one")),
+        (5, folder(Some(4), "other")),
+        (6, document("doc")),
+        (7, folder(Some(6), "in a document")),
+        (8, folder(Some(99), "nowhere")),
+        // A second of the same name, which the repository refuses once the first is there.
+        (9, folder(Some(1), "good")),
+    ];
+    let entries = told
+        .into_iter()
+        .zip(2..)
+        .map(|((number, state), sequence)| entry(sequence, Change::Entered { node: at(node(number), state, sequence), lists: false }));
+    bench.synced(node(1), folder(None, "top"), 1).await;
+    bench.take(entries.collect()).await;
+    // What was a folder is a document, and the other way round.
+    bench.take(vec![entry(50, Change::Present(at(node(2), document("good"), 50)))]).await;
+    bench.plan().await;
+    let made: BTreeSet<_> = std::iter::from_fn(|| bench.orders.try_recv().ok()).map(|order| order.node).collect();
+    assert_eq!(made, BTreeSet::from([node(2), node(6), node(9)]), "{:?}", bench.rows());
 }
