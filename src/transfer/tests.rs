@@ -22,6 +22,8 @@ use crate::store::Store;
 use crate::task::Tasks;
 use crate::wire::pb;
 
+/// Messages after which what is endless ends, so that a test does.
+const ENDLESS: usize = 200;
 /// Bytes in one message of the coordinator.
 const STEP: usize = 50_000;
 
@@ -60,7 +62,9 @@ impl pb::content_service_server::ContentService for Scripted {
     async fn read_manifest(&self, _: Request<pb::ReadManifestRequest>) -> Result<Response<Self::ReadManifestStream>, Status> {
         let page = Blob::new(BlobKind::Page, vec![7; 20_000].into());
         let page = pb::Blob { page: true, hash: Bytes::copy_from_slice(page.hash().as_bytes()), data: page.bytes().clone() };
-        Ok(Response::new(futures::stream::repeat_with(move || Ok(pb::ReadManifestResponse { pages: vec![page.clone(); 8] })).boxed()))
+        Ok(Response::new(
+            futures::stream::repeat_with(move || Ok(pb::ReadManifestResponse { pages: vec![page.clone(); 8] })).take(ENDLESS).boxed(),
+        ))
     }
 
     async fn read_content(&self, request: Request<pb::ReadContentRequest>) -> Result<Response<Self::ReadContentStream>, Status> {
@@ -75,7 +79,7 @@ impl pb::content_service_server::ContentService for Scripted {
                 futures::stream::iter(messages).take(after).chain(broken).boxed()
             }
             None if self.endless => {
-                let more = futures::stream::repeat_with(|| Ok(pb::ReadContentResponse { data: vec![7; STEP].into() }));
+                let more = futures::stream::repeat_with(|| Ok(pb::ReadContentResponse { data: vec![7; STEP].into() })).take(ENDLESS);
                 futures::stream::iter(messages).chain(more).boxed()
             }
             None => futures::stream::iter(messages).boxed(),

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
 PASSWORD = "correct horse battery"
@@ -13,6 +14,8 @@ SITE = "acme/team"
 TARGET = f"{SITE}/Documents"
 DEADLINE_SECONDS = 60
 COMMAND_SECONDS = 60
+# How long is waited for a process to come to its point.
+POINT_SECONDS = 4.0
 # Deletes are part of the load: the brake would stop it.
 AGENT_CONFIG = """
 data = "{data}"
@@ -38,7 +41,8 @@ class System:
         self.folder = self.library / "Documents"
         self.outside = self.home / "outside"
         self.listen = "127.0.0.1:0"
-        self.processes, self.kills = {}, {"coordinator": 0, "agent": 0}
+        self.processes, self.kills, self.points = {}, {"coordinator": 0, "agent": 0}, {}
+        self.ends_at = Counter()
         for directory in (self.folder, self.outside):
             directory.mkdir(parents=True)
         self.environment = {
@@ -79,21 +83,46 @@ class System:
         found = re.search(r"address=127\.0\.0\.1:(\d+)", text)
         return found and found.group(1)
 
-    def start(self, role):
-        self.note(f"start the {role}")
+    def start(self, role, point=None):
+        """Starts a process. With a point, a system call and a number, it is killed as it enters that call for that time."""
+        self.note(f"start the {role}" + (f", to be killed at {point}" if point else ""))
+        command = [self.program, *self.commands[role]()]
+        if point:
+            call, number = point
+            inject = f"inject={call}:signal=SIGKILL:when={number}"
+            command = ["strace", "--follow-forks", "-e", f"trace={call}", "-e", inject, "-o", os.devnull, *command]
         with open(self.home / f"{role}.log", "a") as log:
-            self.processes[role] = subprocess.Popen([self.program, *self.commands[role]()], env=self.environment, stdout=log, stderr=log)
+            self.processes[role] = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+        self.points[role] = point
 
     def kill(self, role):
-        """Kills a process without a warning, and forgets it. It must have been alive."""
-        process = self.processes.pop(role)
-        ended = process.poll()
-        if ended is not None:
+        """Kills a process without a warning, and forgets it. It must have been alive, or have come to the point that it was to be killed at."""
+        process, point = self.processes.pop(role), self.points.pop(role)
+        ended = self.ended(process, POINT_SECONDS if point else 0)
+        if ended is not None and not (point and ended == -signal.SIGKILL):
             raise Failed(f"the {role} ended by itself with {ended}:\n{self.log(role)}")
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        self.end(process, point)
+        self.ends_at["any time" if ended is None else point[0]] += 1
         self.kills[role] += 1
         self.note(f"killed the {role}")
+
+    @staticmethod
+    def end(process, point):
+        """Ends a process; who is traced would outlive its tracer."""
+        if point and process.poll() is None:
+            for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+                os.kill(int(child), signal.SIGKILL)
+        else:
+            process.kill()
+        process.wait()
+
+    @staticmethod
+    def ended(process, seconds):
+        """How a process ended, if it does so soon: it may never come to its point."""
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
 
     def note(self, what):
         """Writes down what somebody did, for whoever looks for the cause of a failure."""
@@ -104,9 +133,8 @@ class System:
         return "".join((self.home / f"{role}.log").read_text().splitlines(keepends=True)[-20:])
 
     def stop(self):
-        for process in self.processes.values():
-            process.kill()
-            process.wait()
+        for role, process in self.processes.items():
+            self.end(process, self.points[role])
 
     def run(self, *arguments, stdin="", text=True):
         return subprocess.run([self.program, *arguments], input=stdin if text else None, env=self.environment, text=text,

@@ -26,10 +26,11 @@ impl Case {
             self.deeds.iter().for_each(|deed| before.act(deed));
             before.look();
             before.deliver();
-            fate::check(self, &before, &end);
+            let is_racy = self.is_racy() || before.has_replaced_any_of(&start);
+            fate::check(self, is_racy, &before, &end);
             self.check_sides(&before, &end);
             if !before.has_a_ring() {
-                self.check_order(start, &end);
+                self.check_order(is_racy, start, &end);
             }
         }
         let reasons = end.reasons();
@@ -39,12 +40,12 @@ impl Case {
 
     /// Whatever the order within a batch, and if everything is planned instead of what is dirty, the outcome is the same. But where moves of both
     /// sides together make a ring, the order decides which of the source's is taken back.
-    fn check_order(&self, mut other: World, one: &World) {
-        if self.is_racy() && self.is_slow {
+    fn check_order(&self, is_racy: bool, mut other: World, one: &World) {
+        if is_racy && self.is_slow {
             return;
         }
         other.order = Chance(!self.order);
-        (other.is_slow, other.plans_all) = (!self.is_slow && !self.is_racy(), true);
+        (other.is_slow, other.plans_all) = (!self.is_slow && !is_racy, true);
         other.run(&self.deeds);
         other.check();
         // A release does not ask what is there now: an edit in the cloud that nobody saw before it is released as well.
@@ -55,9 +56,9 @@ impl Case {
     }
 
     /// Whether it makes a difference which change is seen first. It does to an agent that lost its state: what it sees first of both sides is
-    /// paired by name. It does to what is added to a locked set: once it is there, it is locked. And it does to what is made anew: it is known by
-    /// the place of what it replaces.
-    pub(super) fn is_racy(&self) -> bool {
+    /// paired by name. It does to what is added to a locked set: once it is there, it is locked. And it does to what is made anew, as
+    /// also by deeds that have nothing to do with each other: it is known by the place of what it replaces.
+    fn is_racy(&self) -> bool {
         let arrives = |deed: &Deed| self.options.lock_source && matches!(deed.act, Act::Arrive { .. });
         self.forgets || self.deeds.iter().any(|deed| arrives(deed) || matches!(deed.act, Act::Again(_)))
     }

@@ -107,6 +107,12 @@ impl World {
         }
     }
 
+    /// Whether something of an earlier state is another item now, at its place.
+    pub(in super::super) fn has_replaced_any_of(&self, earlier: &Self) -> bool {
+        let key = |world: &Self, node| world.agent.rows.get(node).and_then(|row| row.key);
+        earlier.agent.rows.keys().any(|node| key(self, node).is_some_and(|now| key(earlier, node).is_some_and(|then| then != now)))
+    }
+
     /// Whether the moves of both sides together would put something into itself.
     pub(in super::super) fn has_a_ring(&self) -> bool {
         let parent = |node: &NodeId| {
