@@ -12,9 +12,15 @@ use super::*;
 use crate::agent::planner::tests::Bench;
 use crate::agent::state::{LocalSets, members};
 use crate::engine::Target;
-use crate::model::{Cursor, Epoch, NodeId, Sequence, SetShape};
+use crate::model::{
+    Change, Cursor, Epoch, JournalEntry, Kind, Name, NodeId, NodeState, Place, Properties, Revisions, Sequence, SetShape, TargetNode,
+};
 use crate::task::Tasks;
-use crate::wire::{AgentMessage, CoordinatorMessage, HELLO_SUBSCRIPTIONS_MAX, pb};
+use crate::wire::{AgentMessage, ChangeBatch, CoordinatorMessage, HELLO_SUBSCRIPTIONS_MAX, MemberPage, pb};
+
+fn node(number: u128) -> NodeId {
+    NodeId::from_uuid(Uuid::from_u128(number))
+}
 
 #[tokio::test(start_paused = true)]
 async fn edge_w01_w02_a_coordinator_that_says_nothing_any_more_is_left_though_its_connection_is_alive() {
@@ -56,7 +62,7 @@ async fn edge_z08_an_agent_of_more_sets_than_its_greeting_holds_follows_all() {
 
 #[tokio::test(start_paused = true)]
 async fn edge_w11_a_listing_that_breaks_off_or_makes_no_sense_deletes_nothing() {
-    let (bench, tasks, node) = (Bench::new(SetShape::Documents).await, Tasks::new(), NodeId::from_uuid(Uuid::from_u128(7)));
+    let (bench, tasks, node) = (Bench::new(SetShape::Documents).await, Tasks::new(), node(7));
     bench.document(node, "doc", "text").await;
     let page = |token: &str, sequence| pb::ListMembersResponse {
         next_page_token: token.to_owned(),
@@ -95,6 +101,41 @@ async fn edge_w11_a_listing_that_breaks_off_or_makes_no_sense_deletes_nothing() 
     let row = bench.context.store.read(|read| members::load(read, set(1), node)).unwrap().unwrap();
     assert_eq!((&row.member.target, &row.member.base), (&Target::Never, &None));
     assert!(row.member.source_node().is_some());
+    talk.cancel.cancel();
+    assert!(matches!(talk.end().await, Ended::Cancelled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_z08_when_too_much_comes_in_with_a_folder_the_set_is_listed_anew_page_by_page() {
+    let (bench, tasks) = (Bench::new(SetShape::Folder { subfolders: true }).await, Tasks::new());
+    let at = |sequence| Cursor { epoch: Epoch::new(1), sequence: Sequence::new(sequence) };
+    bench.context.store.transact(move |tx| members::update_set(tx, set(1), |local| local.cursor = Some(at(5)))).await.unwrap();
+    let folder = |number: u128, parent: Option<u128>| TargetNode {
+        node: node(number),
+        state: NodeState {
+            kind: Kind::Folder,
+            place: Place { parent: parent.map(node), name: Name::new(number.to_string()).unwrap() },
+            content: None,
+            properties: Properties::default(),
+        },
+        revisions: Revisions::default(),
+    };
+    let within: Vec<_> = (100..=200).map(|number| folder(number, Some(8))).collect();
+    let page = |members: Vec<TargetNode>| Ok(MemberPage { members, next_page_token: String::new(), as_of: at(9) }.into());
+    let all = [folder(7, None), folder(8, Some(7))].into_iter().chain(within.clone()).collect();
+    let mut talk = Talk::begin(&bench, &tasks, vec![page(within), page(all)]);
+    let entered = Change::Entered { node: folder(8, Some(7)), lists: true };
+    talk.say(CoordinatorMessage::Changes(ChangeBatch {
+        set: set(1),
+        from_exclusive: at(5),
+        to_inclusive: at(6),
+        changes: vec![JournalEntry { sequence: Sequence::new(6), op: None, change: entered }],
+        more_follows: false,
+        traceparent: String::new(),
+    }));
+    let goes_on = |heard: &AgentMessage| matches!(heard, AgentMessage::Subscribe(asked) if asked.cursor == Some(at(9)));
+    while !goes_on(&talk.heard.recv().await.unwrap()) {}
+    assert!((100..=200).all(|number| bench.row(node(number)).is_some()));
     talk.cancel.cancel();
     assert!(matches!(talk.end().await, Ended::Cancelled));
 }

@@ -14,7 +14,7 @@ const PAGE: i32 = 1_000;
 /// The most pages in a row that bring nothing new.
 const IDLE_PAGES_MAX: u32 = 1_000;
 /// The most members that are listed with folders which came into a set, before all of it is listed instead, page by page.
-const BENEATH_MAX: usize = 100_000;
+const BENEATH_MAX: usize = if cfg!(test) { 100 } else { 100_000 };
 
 async fn page(channels: &Channels, set: SetId, beneath: Option<NodeId>, token: String) -> Result<MemberPage, Ended> {
     let request = pb::ListMembersRequest {
