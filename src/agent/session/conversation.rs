@@ -273,7 +273,7 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    /// Asks for the changes of a set, once, however often that is called for before it leaves: whoever never reads makes the outbox no longer.
+    /// Asks for the changes of a set, once, however often that is called for before it leaves: nothing piles up for who never reads.
     fn subscribe(&mut self, subscription: Subscription) {
         self.outbox.retain(|queued| !matches!(queued, AgentMessage::Subscribe(earlier) if earlier.set == subscription.set));
         self.outbox.push_back(AgentMessage::Subscribe(subscription));

@@ -32,7 +32,7 @@ const UPLOAD_AGAIN: Duration = Duration::from_secs(2);
 /// takes longer than the coordinator waits for a whole message.
 const CAREFUL_BYTES: usize = 128 * 1024;
 
-/// The most that a batch holds, and the most batches without outcomes, whatever more the coordinator would take: what is on its way is in memory.
+/// The most that a batch holds, and the most batches without outcomes, whatever more the coordinator would take: all of it is in memory.
 const OPERATIONS_MAX: usize = 1_000;
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 const WINDOW_BATCHES_MAX: usize = 64;

@@ -96,7 +96,7 @@ class System:
         self.points[role] = point
 
     def kill(self, role):
-        """Kills a process without a warning, and forgets it. It must have been alive, or have come to the point that it was to be killed at."""
+        """Kills a process without a warning, and forgets it. It must have been alive, or have come to its point."""
         process, point = self.processes.pop(role), self.points.pop(role)
         ended = self.ended(process, POINT_SECONDS if point else 0)
         if ended is not None and not (point and ended == -signal.SIGKILL):
