@@ -216,7 +216,13 @@ impl Tracker {
         let mut asked = self.looker.context.looks.take();
         for (set, node) in std::mem::take(&mut asked.members) {
             match self.looker.place(set, node) {
-                Ok(Some(wanted)) if wanted.deep => self.push(wanted),
+                Ok(Some(wanted)) if wanted.deep => {
+                    // The cloud's changes bring direct members into folders that none was in before.
+                    if !self.direct.get(&wanted.folder).is_some_and(|sets| sets.contains(&set)) {
+                        self.refresh(set);
+                    }
+                    self.push(wanted);
+                }
                 // Of one folder, they are looked at together, with what else is to be looked at in it.
                 Ok(place) => place.into_iter().for_each(|wanted| asked.folder(wanted.folder, wanted.scope)),
                 Err(failure) => tracing::warn!(%failure, "a member could not be looked at"),

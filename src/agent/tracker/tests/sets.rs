@@ -1,6 +1,6 @@
 //! What moves between sets, out of one, or about with a set of its own.
 
-use super::{Bench, SUBFOLDERS, name, set};
+use super::{Bench, Look, SUBFOLDERS, name, set};
 use crate::agent::state::members::update;
 use crate::engine::{Activity, Source, Target};
 use crate::model::{NodeState, Place, Reason, Revisions, SetShape, TargetNode};
@@ -112,6 +112,34 @@ async fn s_b15_a_direct_member_is_followed_within_its_library() {
     bench.at().write("y/unasked", "not synced");
     bench.touch(&["y/unasked"]).await;
     assert!(bench.member(1, "unasked").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_b02_what_people_do_to_a_direct_member_that_the_cloud_brought_back_elsewhere_is_seen() {
+    let mut bench = Bench::new();
+    bench.at().folder("x");
+    bench.at().folder("y");
+    bench.at().write("x/a", "a");
+    bench.make_set(1, "acme", SetShape::Documents, &["x/a"]).await;
+    let node = bench.node("a");
+    // What the applier does, and writes down.
+    bench.at().rename("x/a", "y/a");
+    let folder = bench.key("y");
+    let placed = bench.context.store.transact(move |tx| {
+        update(tx, set(1), node, |row| {
+            let mut row = row?;
+            row.source.as_mut()?.folder = folder.clone();
+            Some(row)
+        })
+    });
+    placed.await.unwrap();
+    bench.context.looks.look(set(1), Look::Member(node));
+    bench.settle().await;
+    let folder = bench.at().find("y").unwrap();
+    assert!(bench.at().watched.contains(&folder));
+    bench.at().write("y/a", "edited there");
+    bench.touch(&["y/a"]).await;
+    assert_eq!(bench.known("a").content.unwrap().size_bytes, 12);
 }
 
 #[tokio::test(start_paused = true)]
