@@ -16,6 +16,8 @@ use super::run::{AgentHost, Sim};
 
 /// How long it may take: longer than the longest wait between two tries.
 const LIMIT: Duration = Duration::from_secs(900);
+/// How long reports of the file system, and polls where there are none, are on their way.
+const NOTICE: Duration = Duration::from_secs(30);
 /// How long one look at an agent may take.
 const LOOK: Duration = Duration::from_secs(30);
 /// How long reports of states and acknowledgements are on their way, and waits between two tries grow to their longest.
@@ -36,14 +38,32 @@ impl Sim {
             return vec![failure];
         }
         self.trace.tell(|| "** everything is mended".to_owned());
+        // First with what agents notice by themselves: a look at everything would hide what they missed.
+        self.wait(NOTICE).await;
+        if let Err(failure) = self.comes_to_rest(false).await {
+            return vec![failure];
+        }
+        let unnoticed: Vec<_> = self.check_now().await.into_iter().map(|failure| format!("UNNOTICED: {failure}")).collect();
+        if !unnoticed.is_empty() {
+            return unnoticed;
+        }
+        if let Err(failure) = self.comes_to_rest(true).await {
+            return vec![failure];
+        }
+        self.trace.tell(|| "** it rests".to_owned());
+        self.stays_quiet().await
+    }
+
+    /// Waits for rest; with `rescan` agents look at everything anew.
+    async fn comes_to_rest(&mut self, rescan: bool) -> Result<(), String> {
         let limit = Instant::now() + LIMIT;
         let mut restless = String::new();
         let (mut quiet, mut pause) = (0, Duration::from_secs(1));
         while quiet < 2 {
             if Instant::now() > limit {
-                return vec![format!("it does not come to rest: {restless}")];
+                return Err(format!("it does not come to rest: {restless}"));
             }
-            match self.rests().await {
+            match self.rests(rescan).await {
                 Ok(()) => quiet += 1,
                 Err(why) => {
                     self.trace.tell(|| format!("** not at rest: {why}"));
@@ -53,15 +73,14 @@ impl Sim {
                 }
             }
         }
-        self.trace.tell(|| "** it rests".to_owned());
-        self.stays_quiet().await
+        Ok(())
     }
 
     /// Whether everybody has done all that they know of.
-    async fn rests(&self) -> Result<(), String> {
+    async fn rests(&self, rescan: bool) -> Result<(), String> {
         for (index, host) in self.agents.iter().enumerate() {
             let local = host.running.as_ref().ok_or("an agent is down")?.local();
-            let request = pb::GetStateRequest { wait_until_settled: true, rescan: true };
+            let request = pb::GetStateRequest { wait_until_settled: true, rescan };
             let asked = service(local.clone());
             let state = timeout(LOOK, asked.get_state(by_person(request))).await;
             let state =
