@@ -142,6 +142,8 @@ pub(super) struct CoordinatorHost {
     doing: Doing,
     process: Process,
     pub(super) running: Option<Coordinator>,
+    /// What its journal is called after it was made as it was: whoever restores a backup says that it is another life of it.
+    life: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -172,7 +174,7 @@ enum Done {
 type UnderWay = FuturesUnordered<LocalBoxFuture<'static, Done>>;
 
 pub(super) struct Sim {
-    seed: Seed,
+    pub(super) seed: Seed,
     pub(super) trace: Trace,
     pub(super) net: Net,
     pub(super) coordinator: CoordinatorHost,
@@ -189,6 +191,7 @@ pub(super) struct Sim {
     under_way: UnderWay,
     /// Nothing more goes wrong.
     healing: bool,
+    /// The disks of the coordinator as they were.
     backup: Option<Backup>,
     /// What was not as it must be while the run went on.
     pub(super) seen: Vec<String>,
@@ -209,7 +212,7 @@ impl Sim {
         let chance = |machine: &Machine, number: u64| Arc::new(Chance::new(machine.clock.clone(), seed.schedule ^ (number << 32)));
         let at = machine(Host::Coordinator, 1);
         let (process, world) = (at.boot(), chance(&at, 1));
-        let started = coordinator::start(at.clone(), process.clone(), Arc::clone(&world), net.clone()).await;
+        let started = coordinator::start(at.clone(), process.clone(), Arc::clone(&world), net.clone(), None).await;
         let running = started.expect("the coordinator starts");
         let count = if workload.random_ratio(2, 5) { 2 } else { 1 };
         let sites: Vec<String> = (0..count).map(|agent| format!("site{agent}")).collect();
@@ -232,7 +235,7 @@ impl Sim {
                 running: None,
             });
         }
-        let coordinator = CoordinatorHost { machine: at, world, doing: Doing::Up, process, running: Some(running) };
+        let coordinator = CoordinatorHost { machine: at, world, doing: Doing::Up, process, running: Some(running), life: None };
         let mut sim = Self {
             seed,
             trace,

@@ -91,7 +91,7 @@ impl Sim {
             }
             Host::Coordinator | Host::People => {
                 self.coordinator.process = process.clone();
-                let start = coordinator::start(machine, process, Arc::clone(&self.coordinator.world), net);
+                let start = coordinator::start(machine, process, Arc::clone(&self.coordinator.world), net, self.coordinator.life);
                 start.map(move |started| Done::Started(host, started.map(Started::Coordinator))).boxed_local()
             }
         }

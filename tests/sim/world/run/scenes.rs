@@ -124,9 +124,17 @@ struct Synced {
     folder: NodeId,
 }
 
+impl Seed {
+    /// Whether its run has a scene.
+    pub(in crate::world) fn has_scene(self) -> bool {
+        Scene::of(self).is_some()
+    }
+}
+
 impl Scene {
     pub(super) fn of(seed: Seed) -> Option<Self> {
         let number = seed.workload.checked_sub(SINCE)?;
+        // As many of each.
         usize::try_from(number % SCENES.len() as u64).ok().map(|index| SCENES[index])
     }
 
@@ -419,6 +427,7 @@ impl Sim {
         let Some(backup) = self.backup.take() else { return };
         self.bury(Host::Coordinator, None);
         self.coordinator.machine.disk.restore(&backup);
+        self.coordinator.life = Some(self.schedule.random_range(2..u64::MAX));
         self.ledger.borrow_mut().restored_cloud();
     }
 }
