@@ -102,12 +102,8 @@ pub(in crate::world) enum Deed {
     Describe {
         node: NodeId,
     },
-    /// Moves something there into a folder, or with none to the top of the library.
-    Move {
-        node: NodeId,
-        folder: Option<NodeId>,
-        name: String,
-    },
+    /// Does there what names no node.
+    InCloud(Plan),
     /// Renames what has a name in a folder.
     GiveUp {
         folder: NodeId,
@@ -331,16 +327,27 @@ impl Sim {
         if turn == 0 {
             self.happen(Event::Slow { agent, delay: millis(chance, 100..400), bytes_per_second: 20_000 });
         }
-        let [first, .., last] = some else { return };
-        let folder = first.folder;
-        let back = millis(chance, 4_000..9_000);
-        self.within(Duration::ZERO, Deed::Move { node: folder, folder: None, name: format!("away {turn}") });
-        self.within(back, Deed::Move { node: folder, folder: Some(last.folder), name: format!("back {turn}") });
-        for synced in some.iter().filter(|synced| synced.folder == folder) {
-            for _ in 0..4 {
-                self.within(back + millis(chance, 0..2_000), Deed::Change { node: synced.node, length: 200 });
-            }
+        let Some(into) = some.first().and_then(|synced| self.path_in_cloud(synced.folder)) else { return };
+        let (site, name) = (into.split('/').take(2).collect::<Vec<_>>().join("/"), format!("arriving {turn}"));
+        let (from, to) = (format!("{site}/{name}"), format!("{into}/{name}"));
+        let write = |sim: &Self, parent: &str, document: usize| {
+            let bytes = sim.ledger.borrow_mut().compose(Side::Cloud, 200);
+            Plan::Write { parent: parent.to_owned(), name: format!("doc {document}"), bytes, over: None }
+        };
+        self.within(Duration::ZERO, Deed::InCloud(Plan::MakeFolder { parent: site, name: name.clone() }));
+        for document in 0..4 {
+            let plan = write(self, &from, document);
+            self.within(Duration::from_millis(500), Deed::InCloud(plan));
         }
+        self.within(Duration::from_secs(2), Deed::InCloud(Plan::Move { from, to: into, name }));
+        for _ in 0..16 {
+            let plan = write(self, &to, chance.random_range(0..4));
+            self.within(millis(chance, 2_050..4_500), Deed::InCloud(plan));
+        }
+    }
+
+    fn path_in_cloud(&self, node: NodeId) -> Option<String> {
+        self.library()?.live.into_iter().find(|live| live.id == node).map(|live| live.path)
     }
 
     fn placings(&mut self, agent: usize, some: &[&Synced], turn: u64, chance: &mut StdRng) {
@@ -403,16 +410,7 @@ impl Sim {
                 cloud.touch(&library, &live.path);
                 Some(cloud.describe(live, property))
             }
-            Deed::Move { node, folder, name } => {
-                let live = find(*node)?;
-                let site: Vec<&str> = live.path.split('/').take(2).collect();
-                let to = match folder {
-                    Some(folder) => find(*folder)?.path.clone(),
-                    None => site.join("/"),
-                };
-                self.in_cloud().touch(&library, &live.path);
-                Some(Plan::Move { from: live.path.clone(), to, name: name.clone() })
-            }
+            Deed::InCloud(plan) => Some(plan.clone()),
             Deed::GiveUp { folder, name, to } => {
                 let folder = &find(*folder)?.path;
                 let from = format!("{folder}/{name}");
