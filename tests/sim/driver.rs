@@ -8,7 +8,10 @@
 //! SKYBRIDGE_SIM_FIRST=100000                                         with the others: where to begin
 //! SKYBRIDGE_SIM_TWICE=1                                              with the others: each twice, and both must be the same
 //! SKYBRIDGE_SIM_STOP=1                                               with the others: no more after the first that fails
+//! SKYBRIDGE_SIM_STRICT=1                                             with the others: what is known and not mended yet fails too
 //! ```
+//!
+//! Seeds from 10,000 on have a scene besides ([`crate::world`]); those below are as they were when some of them found something.
 //!
 //! With `--profile sim` seeds run more than twice as fast, once that is built.
 
