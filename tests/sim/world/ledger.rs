@@ -37,10 +37,14 @@ pub(super) struct Content {
     pub(super) copies: usize,
     /// It was brought back on purpose, so that it may be there although it was deleted.
     pub(super) restored: bool,
+    /// It was at a source that lost its power, after which what people did there may be undone.
+    pub(super) undone: bool,
     /// The sources where a person wrote something else in its place.
     pub(super) written_over: BTreeSet<Side>,
     /// A person carried it at a source out of the folder at the top of the library that it was in, or renamed that.
     pub(super) carried: bool,
+    /// A person carried it into another folder at a source.
+    pub(super) moved: bool,
     /// Where it was written at a source although nothing was there.
     pub(super) made_at: Option<PathBuf>,
     /// Where a person deleted it at a source.
@@ -108,6 +112,8 @@ impl Ledger {
             restored: false,
             written_over: BTreeSet::new(),
             carried: false,
+            moved: false,
+            undone: false,
             made_at: None,
             removed_at: None,
             number: self.written,
@@ -205,6 +211,7 @@ impl Ledger {
             // What people did nothing to there was put in place by a sync, durably: not even a power loss ends it.
             content.ended |= content.by == Side::Source(agent) || content.touched.contains(&Side::Source(agent));
             content.copies += 1;
+            content.undone = true;
         }
         self.properties_gone = true;
     }

@@ -196,10 +196,9 @@ impl<'a> AtSource<'a> {
 
     /// Takes note of what leaves the folder at the top that it is in, in which a sync set may end.
     fn carry(&mut self, from: &Path, to: &Path) {
-        if top(from).is_none() || top(from) != top(to) {
-            for root in self.contents(from) {
-                self.ledger.change(&root, |content| content.carried = true);
-            }
+        let (carried, moved) = (top(from).is_none() || top(from) != top(to), from.parent() != to.parent());
+        for root in self.contents(from) {
+            self.ledger.change(&root, |content| (content.carried, content.moved) = (content.carried | carried, content.moved | moved));
         }
     }
 

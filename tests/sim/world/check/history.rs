@@ -50,15 +50,19 @@ pub(super) fn check_bases(entries: &BTreeMap<Sequence, Entry>, failures: &mut Ve
 impl Sim {
     /// Whether nobody but the agents can have brought a content to where it is more often than once, or again.
     fn is_plain(&self, content: &Content) -> bool {
-        content.copies == 0 && !content.restored && !self.ledger.borrow().locks
+        !content.restored && !content.undone && !self.ledger.borrow().locks
     }
 
-    /// What a person only moved at a source is the same document in the cloud as before.
-    pub(super) fn check_same(&self, library: &Library, failures: &mut Vec<String>) {
+    /// What a person only moved at a source is the same document in the cloud as before; with `flat`, where some sets have no subfolders, in which
+    /// what is moved leaves its set.
+    pub(super) fn check_same(&self, library: &Library, flat: bool, failures: &mut Vec<String>) {
         let ledger = self.ledger.borrow();
         for live in &library.live {
             let Some((root, content)) = written(&ledger, live.node.content.as_ref().map(|content| key(&content.root))) else { continue };
             let is_only_moved = content.required && !content.ended && !content.carried && !content.touched.contains(&Side::Cloud);
+            if flat && content.moved {
+                continue;
+            }
             if library.deleted_by_sync.contains(&root) && is_only_moved && self.is_plain(content) {
                 failures
                     .push(format!("REBORN: nobody deleted {}, and it was deleted in the cloud and made anew: {}", content.name, live.path));
