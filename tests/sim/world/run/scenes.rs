@@ -27,6 +27,9 @@ const SINCE: u64 = 10_000;
 /// How often a scene is played in a run.
 const TURNS: u64 = 10;
 
+/// How often once more when all rests.
+const TURNS_AGAIN: u64 = 3;
+
 /// What a run has more of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scene {
@@ -120,13 +123,6 @@ struct Synced {
     folder: NodeId,
 }
 
-impl Seed {
-    /// Whether its run has a scene.
-    pub(in crate::world) fn has_scene(self) -> bool {
-        Scene::of(self).is_some()
-    }
-}
-
 impl Scene {
     pub(super) fn of(seed: Seed) -> Option<Self> {
         let number = seed.workload.checked_sub(SINCE)?;
@@ -156,7 +152,7 @@ impl Sim {
         let some: Vec<&Synced> = synced.choose_multiple(&mut chance, 4).collect();
         match scene {
             Scene::LateReports => self.late_reports(agent, &some, turn, &mut chance),
-            Scene::NewFolders => self.new_folders(agent, turn, &mut chance),
+            Scene::NewFolders => self.new_folders(agent, &some, turn, &mut chance),
             Scene::Quarrels => self.quarrels(agent, &some, turn, &mut chance),
             Scene::Unreadable => self.unreadable(agent, &some, turn, &mut chance),
             Scene::SameTimes => self.same_times(agent, &some, &mut chance),
@@ -227,10 +223,9 @@ impl Sim {
         }
     }
 
-    fn new_folders(&mut self, agent: usize, turn: u64, chance: &mut StdRng) {
-        for index in 0..3 {
-            let top = Path::new(LIBRARY).join(["Plans", "Ideas"].choose(chance).copied().unwrap_or("Plans"));
-            let folder = self.beside(agent, &top, chance).join(format!("made {turn} {index}"));
+    fn new_folders(&mut self, agent: usize, some: &[&Synced], turn: u64, chance: &mut StdRng) {
+        for (index, synced) in some.iter().enumerate() {
+            let folder = self.beside(agent, &synced.path, chance).join(format!("made {turn} {index}"));
             self.at_source(agent, |source| source.make_folder_at(&folder));
             for document in 0..chance.random_range(2..6) {
                 let (path, inner) = (folder.join(format!("doc {document}")), folder.join(format!("inner {document}")));
@@ -312,7 +307,9 @@ impl Sim {
         }
         let cut = millis(chance, 300..1_200);
         self.plan(cut, Event::Strand { agent });
-        self.plan(cut + millis(chance, 1_000..10_000), Event::LetThrough);
+        // Before it connects anew, when only the answers are lost, or after that.
+        let late = if chance.random() { 0..500 } else { 1_000..10_000 };
+        self.plan(cut + millis(chance, late), Event::LetThrough);
     }
 
     fn properties(&mut self, agent: usize, some: &[&Synced], chance: &mut StdRng) {
@@ -370,6 +367,20 @@ impl Sim {
             self.within(millis(chance, 0..400), Deed::Make { folder: synced.folder, name: name.clone(), length: 100 });
             let to = format!("given up {turn} {index}");
             self.within(millis(chance, 3_000..9_000), Deed::GiveUp { folder: synced.folder, name, to });
+        }
+    }
+
+    /// Whether the scene is played again once all rests: where agents must notice by themselves what was done.
+    pub(in crate::world) fn plays_again(&self) -> bool {
+        use Scene::{Arrivals, LateReports, Names, NewFolders, Placings, SameTimes};
+        Scene::of(self.seed).is_some_and(|scene| [LateReports, NewFolders, SameTimes, Arrivals, Placings, Names].contains(&scene))
+    }
+
+    /// Plays the scene a few times more.
+    pub(in crate::world) async fn play_again(&mut self) {
+        for turn in TURNS..TURNS + TURNS_AGAIN {
+            self.turn(turn);
+            self.go_on(false).await;
         }
     }
 
