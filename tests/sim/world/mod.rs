@@ -26,6 +26,7 @@ mod trace;
 
 use std::time::Duration;
 
+pub(crate) use check::is_strict;
 pub(crate) use clock::{Chance, Clock};
 pub(crate) use run::{Outcome, run};
 pub(crate) use trace::Trace;
