@@ -57,6 +57,8 @@
 //! - What is left in a folder that was removed at the source while it was being changed there is found only by a look at everything
 //!   (10004, 10052).
 //! - What the cloud moved into another set, and somebody saved anew at the source before the agent followed, does not come to rest (10043).
+//! - What a power loss tears of a document that somebody had just written, and the agent had read, has the length and the times that it had: it
+//!   is taken for unchanged, while the cloud has it whole (10070).
 //!
 //! Known and open: a member that waits for its turn behind one that stands still may be `PENDING` without a reason, which the checks pass
 //! over. Of seeds 1 to 2000 two fail: 1945, in which a folder goes to another set while a document is made in it, does not come to rest; 1771

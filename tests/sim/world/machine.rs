@@ -43,8 +43,8 @@ pub(crate) struct Crash {
 struct Meanwhile {
     /// Before which of its next calls.
     calls: u64,
-    /// Of those after its next renaming.
-    after_rename: bool,
+    /// Of those after its next one of this kind.
+    after: Option<CallKind>,
     act: Box<dyn FnOnce()>,
 }
 
@@ -97,12 +97,12 @@ impl Machine {
 
     /// Lets somebody do something before one of the next calls of a program: between its look at something and what it does then.
     pub(crate) fn meanwhile(&self, calls: u64, act: impl FnOnce() + 'static) {
-        self.push_meanwhile(Meanwhile { calls, after_rename: false, act: Box::new(act) });
+        self.push_meanwhile(Meanwhile { calls, after: None, act: Box::new(act) });
     }
 
-    /// Lets somebody do something soon after a program has renamed something: before it knows what came of that.
-    pub(crate) fn meanwhile_after_rename(&self, calls: u64, act: impl FnOnce() + 'static) {
-        self.push_meanwhile(Meanwhile { calls, after_rename: true, act: Box::new(act) });
+    /// Lets somebody do something soon after a program has made a call: before it knows what came of that.
+    pub(crate) fn meanwhile_after(&self, kind: CallKind, calls: u64, act: impl FnOnce() + 'static) {
+        self.push_meanwhile(Meanwhile { calls, after: Some(kind), act: Box::new(act) });
     }
 
     fn push_meanwhile(&self, meanwhile: Meanwhile) {
@@ -119,13 +119,12 @@ impl Machine {
         let due = MEANWHILE.with_borrow_mut(|acts| {
             let acts = acts.get_mut(&self.host)?;
             for meanwhile in acts.iter_mut() {
-                if meanwhile.after_rename {
-                    meanwhile.after_rename = kind != CallKind::Rename;
-                } else {
-                    meanwhile.calls = meanwhile.calls.saturating_sub(1);
+                match meanwhile.after {
+                    Some(awaited) => meanwhile.after = (awaited != kind).then_some(awaited),
+                    None => meanwhile.calls = meanwhile.calls.saturating_sub(1),
                 }
             }
-            let due = acts.iter().position(|meanwhile| meanwhile.calls == 0 && !meanwhile.after_rename)?;
+            let due = acts.iter().position(|meanwhile| meanwhile.calls == 0 && meanwhile.after.is_none())?;
             Some(acts.swap_remove(due).act)
         });
         if let Some(act) = due {

@@ -202,6 +202,12 @@ impl<'a> AtSource<'a> {
         }
     }
 
+    /// Sets the permissions that something has.
+    pub(super) fn touch_mode(&mut self, path: &Path) {
+        let done = self.person.stat(path).and_then(|stat| self.person.set_mode(path, stat.mode & 0o7777));
+        self.tell(format!("sets the permissions of {}: {done:?}", path.display()));
+    }
+
     /// Documents with what they hold.
     pub(super) fn documents(&self) -> Vec<(PathBuf, super::ledger::Root)> {
         let held = |path: PathBuf| self.contents(&path).first().map(|root| (path, *root));

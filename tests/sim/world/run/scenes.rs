@@ -15,6 +15,7 @@ use skybridge::wire::pb;
 use tokio::time::timeout;
 
 use super::{Done, PATIENCE, Sim};
+use crate::disk::CallKind;
 use crate::net::Host;
 use crate::world::Seed;
 use crate::world::agent::LIBRARY;
@@ -85,6 +86,11 @@ pub(in crate::world) enum Deed {
         path: PathBuf,
         length: usize,
         way: u8,
+    },
+    /// Changes nothing but that it is reported.
+    Touch {
+        agent: usize,
+        path: PathBuf,
     },
     Rename {
         agent: usize,
@@ -193,11 +199,14 @@ impl Sim {
     }
 
     /// Lets somebody do something before one of the agent's next calls.
-    fn meanwhile(&self, calls: u64, after_rename: bool, agent: usize, act: impl FnOnce(&mut AtSource<'_>) + 'static) {
+    fn meanwhile(&self, calls: u64, after: Option<CallKind>, agent: usize, act: impl FnOnce(&mut AtSource<'_>) + 'static) {
         let (machine, trace, ledger) = (self.agents[agent].machine.clone(), self.trace.clone(), std::rc::Rc::clone(&self.ledger));
         let at = machine.clone();
         let act = move || act(&mut AtSource::new(agent, &machine, &trace, &mut ledger.borrow_mut()));
-        if after_rename { at.meanwhile_after_rename(calls, act) } else { at.meanwhile(calls, act) }
+        match after {
+            Some(kind) => at.meanwhile_after(kind, calls, act),
+            None => at.meanwhile(calls, act),
+        }
     }
 
     /// A folder beneath the same one at the top of the library.
@@ -228,9 +237,10 @@ impl Sim {
             let folder = self.beside(agent, &synced.path, chance).join(format!("made {turn} {index}"));
             self.at_source(agent, |source| source.make_folder_at(&folder));
             for document in 0..chance.random_range(2..6) {
+                let after = chance.random().then_some(CallKind::List);
                 let (path, inner) = (folder.join(format!("doc {document}")), folder.join(format!("inner {document}")));
-                self.meanwhile(chance.random_range(1..60), false, agent, move |source| source.write_so(&path, 100, 1));
-                self.meanwhile(chance.random_range(1..60), false, agent, move |source| {
+                self.meanwhile(chance.random_range(0..12), after, agent, move |source| source.write_so(&path, 100, 1));
+                self.meanwhile(chance.random_range(1..60), None, agent, move |source| {
                     source.make_folder_at(&inner);
                     source.write_so(&inner.join("deep"), 100, 1);
                 });
@@ -258,7 +268,10 @@ impl Sim {
         for (index, synced) in some.iter().enumerate() {
             let path = synced.path.with_file_name(format!("unread {turn} {index}"));
             self.within(millis(chance, 10..1_500), Deed::Write { agent, path, length: 100, way: 1 });
-            self.within(millis(chance, 10..1_500), Deed::Change { node: synced.node, length: 200 });
+            self.within(millis(chance, 10..1_500), Deed::Touch { agent, path: synced.path.clone() });
+            if chance.random_ratio(1, 4) {
+                self.within(millis(chance, 10..1_500), Deed::Change { node: synced.node, length: 200 });
+            }
         }
     }
 
@@ -268,7 +281,7 @@ impl Sim {
             let mut calls = chance.random_range(1..30);
             for _ in 0..5 {
                 let path = synced.path.clone();
-                self.meanwhile(calls, false, agent, move |source| source.write_so(&path, length, 1));
+                self.meanwhile(calls, None, agent, move |source| source.write_so(&path, length, 1));
                 calls += chance.random_range(1..10);
             }
             let path = synced.path.clone();
@@ -351,7 +364,7 @@ impl Sim {
         for (index, synced) in some.iter().enumerate() {
             self.within(millis(chance, 0..1_000), Deed::Change { node: synced.node, length: 200 });
             let (path, what, to) = (synced.path.clone(), chance.random_range(0..4), format!("placed {turn} {index}"));
-            self.meanwhile(chance.random_range(0..50), true, agent, move |source| match what {
+            self.meanwhile(chance.random_range(0..50), Some(CallKind::Rename), agent, move |source| match what {
                 0 => source.rename_to(&path, &path.with_file_name(to)),
                 1 => source.write_so(&path, 120, 0),
                 _ => source.write_so(&path, 120, 1),
@@ -388,6 +401,7 @@ impl Sim {
     pub(super) fn act_out(&mut self, deed: Deed) {
         match deed {
             Deed::Write { agent, path, length, way } => self.at_source(agent, |source| source.write_so(&path, length, way)),
+            Deed::Touch { agent, path } => self.at_source(agent, |source| source.touch_mode(&path)),
             Deed::Rename { agent, from, to } => self.at_source(agent, |source| source.rename_to(&from, &to)),
             deed => {
                 if let Some(plan) = self.plan_in_cloud(&deed) {
@@ -402,7 +416,7 @@ impl Sim {
         let find = |node: NodeId| library.live.iter().find(|live| live.id == node);
         let compose = |length| self.ledger.borrow_mut().compose(Side::Cloud, length);
         match deed {
-            Deed::Write { .. } | Deed::Rename { .. } => None,
+            Deed::Write { .. } | Deed::Rename { .. } | Deed::Touch { .. } => None,
             Deed::Change { node, length } => {
                 let live = find(*node).filter(|live| live.node.kind == Kind::Document)?;
                 let (parent, name) = live.path.rsplit_once('/')?;
