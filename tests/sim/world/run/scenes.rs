@@ -237,7 +237,7 @@ impl Sim {
             let folder = self.beside(agent, &synced.path, chance).join(format!("made {turn} {index}"));
             self.at_source(agent, |source| source.make_folder_at(&folder));
             for document in 0..chance.random_range(2..6) {
-                let after = chance.random().then_some(CallKind::List);
+                let after = chance.random_ratio(1, 2).then_some(CallKind::List);
                 let (path, inner) = (folder.join(format!("doc {document}")), folder.join(format!("inner {document}")));
                 self.meanwhile(chance.random_range(0..12), after, agent, move |source| source.write_so(&path, 100, 1));
                 self.meanwhile(chance.random_range(1..60), None, agent, move |source| {
