@@ -385,8 +385,9 @@ impl Sim {
 
     /// Whether the scene is played again once all rests: where agents must notice by themselves what was done.
     pub(in crate::world) fn plays_again(&self) -> bool {
-        use Scene::{Arrivals, LateReports, Names, NewFolders, Placings, SameTimes};
-        Scene::of(self.seed).is_some_and(|scene| [LateReports, NewFolders, SameTimes, Arrivals, Placings, Names].contains(&scene))
+        use Scene::{Arrivals, LateReports, Names, NewFolders, Placings, SameTimes, Unreadable};
+        Scene::of(self.seed)
+            .is_some_and(|scene| [LateReports, NewFolders, Unreadable, SameTimes, Arrivals, Placings, Names].contains(&scene))
     }
 
     /// Plays the scene a few times more.
