@@ -4,6 +4,8 @@
     plant.py --check            every text that a bug replaces is there exactly once; needs no build
     plant.py [--seconds 60] [NAME ...]    builds the copy and runs the simulation with each bug, or with these
 
+What came of it is in FOUND.md.
+
 The copy is built once, with all bugs in it behind switches; SKYBRIDGE_PLANTED names the one that is on. Seeds run in the same order
 each time, on all cores, until one fails.
 """
