@@ -138,7 +138,7 @@ impl Scene {
 
     /// When it is played, within a time.
     pub(super) fn turns(self, seed: Seed, within: Duration) -> Vec<(Duration, Event)> {
-        let mut chance = StdRng::seed_from_u64(seed.workload ^ 0x5ce_4e5);
+        let mut chance = StdRng::seed_from_u64(seed.workload ^ 0x005c_e4e5);
         let at = |turn: u64, chance: &mut StdRng| within.mul_f64((turn as f64 + chance.random::<f64>()) / TURNS as f64);
         (0..TURNS).map(|turn| (at(turn, &mut chance), Event::Turn(turn))).collect()
     }
