@@ -47,8 +47,8 @@
 //!
 //! Seeds 73:73 and 16:16 did so before the workload grew; what is drawn hangs on it, so that a number names another run now.
 //!
-//! `planted/FOUND.md` lists bugs that were planted to see whether they are found, and `world/run/scenes.rs` what runs from number 10,000 on have more
-//! of. What these runs showed and is open, and fails only with `SKYBRIDGE_SIM_STRICT=1`:
+//! `planted/FOUND.md` lists bugs that were planted to see whether they are found, and `world/run/scenes.rs` what runs from number 10,000 on have
+//! more of. What these runs showed and is open, and fails only with `SKYBRIDGE_SIM_STRICT=1`:
 //!
 //! - After a backup of the coordinator was restored, with another epoch, an agent takes revisions of the former life for newer ones: what a
 //!   listing shows is passed over, and both sides differ and are said to be in step (10008, 10021).
