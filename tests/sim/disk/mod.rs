@@ -47,7 +47,7 @@ use skybridge::sys::{Errno, Result};
 pub(crate) use caller::Caller;
 pub(crate) use faults::{Call, CallKind, Hook, Verdict};
 pub(crate) use people::{OpenedByPerson, Person, os};
-pub(crate) use power::PowerLoss;
+pub(crate) use power::{PowerLoss, Torn};
 pub(crate) use process::Process;
 pub(crate) use storage::{DiskFile, DiskPacks};
 pub(crate) use tree::Item;
@@ -70,6 +70,10 @@ impl VolumeId {
 /// The disks of a machine; clones are the same machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Disk(Arc<Mutex<State>>);
+
+/// All that was on the disks of a machine at some moment.
+#[derive(Debug)]
+pub(crate) struct Backup(State);
 
 /// Something open, which is closed when this is dropped.
 #[derive(Debug)]
@@ -129,6 +133,21 @@ impl Disk {
     /// Takes the power away and gives it back: processes end, and what was not flushed is there or not, as the seed has it.
     pub(crate) fn lose_power(&self, seed: u64) -> PowerLoss {
         self.state().lose_power(seed)
+    }
+
+    /// Copies all that is there.
+    #[must_use]
+    pub(crate) fn back_up(&self) -> Backup {
+        Backup(self.state().clone())
+    }
+
+    /// Makes everything as it was, durably; whoever runs there is killed before.
+    pub(crate) fn restore(&self, backup: &Backup) {
+        let mut state = self.state();
+        let (serial, now) = (state.draw(), state.now);
+        *state = backup.0.clone();
+        state.go_on_from(serial, now);
+        (0..state.volumes.len()).for_each(|volume| state.flush_volume(volume));
     }
 
     /// Makes everything on every file system durable, as the kernel does by itself after some time.

@@ -20,7 +20,16 @@ pub(crate) struct PowerLoss {
     /// Operations that are undone, of all file systems.
     pub(crate) undone: u64,
     /// Files whose bytes are not what programs saw last.
-    pub(crate) torn: Vec<PathBuf>,
+    pub(crate) torn: Vec<Torn>,
+}
+
+/// A file that a power loss left with other bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Torn {
+    /// Where it is now.
+    pub(crate) path: PathBuf,
+    /// What programs saw last.
+    pub(crate) seen: Vec<u8>,
 }
 
 impl State {
@@ -41,7 +50,7 @@ impl State {
         let mounts = self.mounts.clone();
         self.mounts.retain(|mount| mount.covers.is_none_or(|(_, node)| self.nodes.contains_key(&node)));
         let torn = self.tear(&mut chance, &times);
-        loss.torn = torn.into_iter().filter_map(|node| self.path_in(&mounts, node)).collect();
+        loss.torn = torn.into_iter().filter_map(|(node, seen)| Some(Torn { path: self.path_in(&mounts, node)?, seen })).collect();
         loss
     }
 
@@ -71,7 +80,7 @@ impl State {
     }
 
     /// Forgets what no name leads to, and counts anew what does.
-    fn rebuild(&mut self) {
+    pub(super) fn rebuild(&mut self) {
         let mut found: BTreeMap<Id, Vec<(Option<Id>, Vec<u8>)>> = BTreeMap::new();
         let mut waiting: Vec<Id> = self.volumes.iter().map(|volume| volume.top).collect();
         waiting.iter().for_each(|top| drop(found.insert(*top, vec![(None, Vec::new())])));
@@ -104,14 +113,15 @@ impl State {
         }
     }
 
-    /// Tears the bytes that were not flushed; returns the files that now hold other ones than before.
-    fn tear(&mut self, chance: &mut StdRng, times: &BTreeMap<Id, (i128, i128)>) -> Vec<Id> {
+    /// Tears the bytes that were not flushed; returns the files that now hold other ones than before, with those.
+    fn tear(&mut self, chance: &mut StdRng, times: &BTreeMap<Id, (i128, i128)>) -> Vec<(Id, Vec<u8>)> {
         let mut torn = Vec::new();
         for (id, node) in &mut self.nodes {
             let Body::Regular(content) = &mut node.body else { continue };
+            let seen = if content.is_dirty() { content.seen().to_vec() } else { Vec::new() };
             let left = content.lose_power(chance);
             if !left.as_seen {
-                torn.push(*id);
+                torn.push((*id, seen));
             }
             // The kernel stamps before it writes back, so bytes do not arrive without their time.
             if !left.as_flushed {

@@ -42,7 +42,7 @@ pub(super) struct Open {
 }
 
 /// A machine's files.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) nodes: BTreeMap<Id, Node>,
     pub(super) names: BTreeMap<NameId, Named>,
@@ -81,6 +81,16 @@ impl State {
         let volume = state.add_volume(options);
         state.add_mount(volume, None);
         state
+    }
+
+    /// Goes on with what was copied earlier: nothing is open or runs, and no number is drawn again.
+    pub(super) fn go_on_from(&mut self, serial: u64, now: i128) {
+        self.lives.clear();
+        self.opens.clear();
+        self.watching.clear();
+        self.names.clear();
+        (self.serial, self.now) = (serial, now);
+        self.rebuild();
     }
 
     /// Draws a number that no later thing gets.

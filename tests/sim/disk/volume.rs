@@ -87,14 +87,14 @@ impl VolumeOptions {
 }
 
 /// What brings back the state before an operation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Undo {
     Entry { folder: Id, name: Vec<u8>, was: Option<Entry> },
     Meta { node: Id, was: Meta },
 }
 
 /// A file system.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Volume {
     pub(super) options: VolumeOptions,
     pub(super) device: u64,

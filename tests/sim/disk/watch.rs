@@ -10,7 +10,7 @@ use super::node::Id;
 use super::state::State;
 
 /// A queue of events.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Instance {
     pub(super) life: u64,
     watches: BTreeMap<WatchId, Id>,

@@ -30,6 +30,35 @@ fn read(disk: &Disk, path: &str) -> Option<Vec<u8>> {
 }
 
 #[test]
+fn a_backup_brings_back_what_was_there_and_ends_whoever_ran() {
+    let (disk, process, top) = machine();
+    let file = process.create(&top, b"a", 0o600).unwrap();
+    process.write_at(&file, b"before", 0).unwrap();
+    let backup = disk.back_up();
+    process.write_at(&file, b"after!", 0).unwrap();
+    drop(process.create(&top, b"b", 0o600).unwrap());
+    process.kill();
+    disk.restore(&backup);
+    assert_eq!((read(&disk, "/a").as_deref(), read(&disk, "/b")), (Some(&b"before"[..]), None));
+    assert!(!process.is_alive());
+    disk.lose_power(1);
+    assert_eq!(read(&disk, "/a").as_deref(), Some(&b"before"[..]), "durably");
+}
+
+#[test]
+fn a_power_loss_tells_what_programs_saw_of_what_it_tore() {
+    let torn = |seed| {
+        let (disk, process, top) = machine();
+        let file = process.create(&top, b"a", 0o600).unwrap();
+        process.flush(&top).unwrap();
+        process.write_at(&file, b"seen", 0).unwrap();
+        disk.lose_power(seed).torn
+    };
+    let torn: Vec<_> = (0..50).flat_map(torn).collect();
+    assert!(!torn.is_empty() && torn.iter().all(|torn| torn.path == Path::new("/a") && torn.seen == b"seen"), "{torn:?}");
+}
+
+#[test]
 fn what_is_flushed_stays_and_the_rest_may_go() {
     let flushed = outcomes(
         |_, process, top| {

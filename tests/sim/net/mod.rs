@@ -95,6 +95,19 @@ impl Net {
         self.state().each_between(deaf, other, |pipe| pipe.lose(other));
     }
 
+    /// Cuts all connections from one host to another, of which the other does not hear; what was sent arrives all the same once it is let
+    /// through, when the first may have connected anew.
+    pub(crate) fn strand(&self, from: Host, to: Host) {
+        let mut state = self.state();
+        state.each(|pipe| (pipe.from, pipe.to) == (from, to), |pipe| (pipe.writer_reset, pipe.held) = (true, true));
+        state.each(|pipe| (pipe.from, pipe.to) == (to, from), |pipe| pipe.lose(from));
+    }
+
+    /// Lets through what was left behind by connections that were cut.
+    pub(crate) fn let_through(&self) {
+        self.state().each(|pipe| pipe.held, |pipe| pipe.held = false);
+    }
+
     /// Ends a host: nobody listens there, and its connections end; the others hear of it, or not.
     pub(crate) fn crash(&self, host: Host, silently: bool) {
         let mut state = self.state();
@@ -107,6 +120,7 @@ impl Net {
     pub(crate) fn heal(&self) {
         let mut state = self.state();
         state.links.values_mut().for_each(|link| *link = Link::default());
+        state.each(|pipe| pipe.held, |pipe| pipe.held = false);
         state.wake(|_| true);
     }
 

@@ -43,6 +43,8 @@ pub(super) struct Pipe {
     pub(super) writer_reset: bool,
     /// What is written from now on never arrives, and nobody is told.
     pub(super) lost: bool,
+    /// What is on its way waits, until it is let through.
+    pub(super) held: bool,
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
     /// How many ends there still are.
@@ -108,6 +110,7 @@ impl State {
             reader_reset: false,
             writer_reset: false,
             lost: false,
+            held: false,
             reader: None,
             writer: None,
             ends: 2,

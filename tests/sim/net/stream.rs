@@ -46,7 +46,9 @@ impl AsyncRead for End {
                 return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
             }
             pipe.reader = Some(context.waker().clone());
-            let Some((arrives, bytes)) = pipe.segments.front_mut().filter(|_| !blocked && !pipe.lost) else { return Poll::Pending };
+            let Some((arrives, bytes)) = pipe.segments.front_mut().filter(|_| !blocked && !pipe.lost && !pipe.held) else {
+                return Poll::Pending;
+            };
             if *arrives > Instant::now() {
                 let arrives = *arrives;
                 drop(state);

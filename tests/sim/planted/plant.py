@@ -4,6 +4,8 @@
     plant.py --check            every text that a bug replaces is there exactly once; needs no build
     plant.py [--seconds 60] [NAME ...]    builds the copy and runs the simulation with each bug, or with these
 
+What came of it is in FOUND.md.
+
 The copy is built once, with all bugs in it behind switches; SKYBRIDGE_PLANTED names the one that is on. Seeds run in the same order
 each time, on all cores, until one fails.
 """
@@ -35,11 +37,12 @@ def planted(bugs):
     """The files that the bugs change, as they become; ends when a text is not there exactly once."""
     files = {}
     for bug in bugs:
-        text = files.get(bug["file"]) or (ROOT / bug["file"]).read_text()
-        if text.count(bug["old"]) != 1:
-            sys.exit(f"{bug['name']}: its text is {text.count(bug['old'])} times in {bug['file']}: bring it up to date")
-        new = bug["new"].replace("PLANTED", f"crate::planted::is(\"{bug['name']}\")")
-        files[bug["file"]] = text.replace(bug["old"], new)
+        for place in [bug, *bug.get("also", [])]:
+            name, file = bug["name"], place["file"]
+            text = files.get(file) or (ROOT / file).read_text()
+            if text.count(place["old"]) != 1:
+                sys.exit(f"{name}: its text is {text.count(place['old'])} times in {file}: bring it up to date")
+            files[file] = text.replace(place["old"], place["new"].replace("PLANTED", f"crate::planted::is(\"{name}\")"))
     return files
 
 

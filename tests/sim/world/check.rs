@@ -1,5 +1,7 @@
 //! What must hold in the end, whatever happened, by a model that knows only what people did and what can be seen.
 
+mod history;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -8,7 +10,7 @@ use skybridge::coordinator::journal::Entry;
 use skybridge::coordinator::library::Marker;
 use skybridge::coordinator::networks;
 use skybridge::depot::Scope;
-use skybridge::model::ContentRef;
+use skybridge::model::{ContentRef, Sequence};
 use skybridge::store::{ReadExt as _, StoreError};
 use skybridge::sys::FileKind;
 use skybridge::transfer::AGENT_SCOPE;
@@ -21,6 +23,11 @@ use super::library::{Library, Live};
 use super::properties::{self, Shown};
 use super::run::Sim;
 use crate::disk::Caller;
+
+/// Whether what is known, and not mended yet, fails too: `SKYBRIDGE_SIM_STRICT=1`.
+pub(crate) fn is_strict() -> bool {
+    std::env::var_os("SKYBRIDGE_SIM_STRICT").is_some()
+}
 
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +48,27 @@ impl Sim {
         self.check_contents(&library, &sources, &mut failures).await;
         self.check_deleted(&library, &sources, &mut failures);
         self.check_there(&library, &sources, &mut failures);
+        self.check_mistaken(&library, &mut failures);
+        self.check_described(&library, &mut failures);
+        // Known and open: after a backup of the cloud was restored, revisions of its former life are taken for newer ones.
+        if !self.ledger.borrow().cloud_restored || is_strict() {
+            failures.extend(self.check_sides(&library, &sources, true).await);
+        }
+        failures
+    }
+
+    /// Both sides of all sets are equal, as far as can be seen now.
+    pub(super) async fn check_now(&self) -> Vec<String> {
+        let Some(library) = self.library() else { return vec!["the cloud cannot be read".to_owned()] };
+        let sources: Vec<Tree> = (0..self.agents.len()).map(|agent| self.source(agent)).collect();
+        self.check_sides(&library, &sources, false).await
+    }
+
+    /// With `last` also what need not hold before all that waits was tried again.
+    async fn check_sides(&self, library: &Library, sources: &[Tree], last: bool) -> Vec<String> {
+        let mut failures = Vec::new();
         for (agent, source) in sources.iter().enumerate() {
-            if let Err(status) = self.check_trees(agent, &library, source, &mut failures).await {
+            if let Err(status) = self.check_trees(agent, library, source, last, &mut failures).await {
                 failures.push(format!("agent {agent} cannot be asked: {status}"));
             }
         }
@@ -82,8 +108,12 @@ impl Sim {
         if sequences != (1..=network.head.get()).collect::<Vec<_>>() {
             failures.push("the journal has a gap".to_owned());
         }
+        let entries: BTreeMap<Sequence, Entry> = entries.into_iter().map(|((_, sequence), entry)| (sequence, entry)).collect();
+        if !self.trace.has("event: ClockJump") {
+            history::check_bases(&entries, &mut failures);
+        }
         let mut done = BTreeSet::new();
-        for ((_, sequence), entry) in &entries {
+        for (sequence, entry) in &entries {
             if let Some((_, op)) = entry.op
                 && !done.insert((op, entry.node.node))
             {
@@ -113,9 +143,11 @@ impl Sim {
             let kept = local.context.store.read(|read| read.scan::<Versions>(&(), None, usize::MAX));
             let kept: Result<Vec<_>, StoreError> = kept;
             for (_, version) in kept.unwrap_or_default() {
+                self.check_kept(library, &host.site, &version, failures);
                 let written = self.ledger.borrow().contents.get(&key(&version.content.root)).map(|content| content.name.clone());
                 if let (Cause::Replaced | Cause::Deleted, Some(name)) = (version.cause, written)
                     && !in_cloud.contains(&key(&version.content.root))
+                    && !self.ledger.borrow().cloud_restored
                 {
                     failures.push(format!("UNSEEN: {name} was {:?} at {} by a cloud that never had it", version.cause, host.site));
                 }
@@ -150,6 +182,7 @@ impl Sim {
             }
         }
         for ((root, side), paths) in live {
+            self.check_written_over(side, &root, &paths, failures);
             let ledger = self.ledger.borrow();
             let Some(content) = ledger.contents.get(&root) else { continue };
             let elsewhere = content.touched.iter().any(|touched| *touched != side);
@@ -185,7 +218,14 @@ impl Sim {
     }
 
     /// Both sides of each set are equal, but for what a member's state explains.
-    async fn check_trees(&self, agent: usize, library: &Library, source: &Tree, failures: &mut Vec<String>) -> Result<(), tonic::Status> {
+    async fn check_trees(
+        &self,
+        agent: usize,
+        library: &Library,
+        source: &Tree,
+        last: bool,
+        failures: &mut Vec<String>,
+    ) -> Result<(), tonic::Status> {
         let Some(running) = &self.agents[agent].running else { return Ok(()) };
         let local = running.local();
         let mut sets = Vec::new();
@@ -202,13 +242,20 @@ impl Sim {
         for member in sets.iter().flat_map(|(_, members, excluded)| members.iter().chain(excluded)) {
             self.trace.count(format!("in the end: {:?} {:?}", member.state(), member.reason()));
         }
+        if last {
+            let flat = sets.iter().any(|(sync, ..)| sync.options.as_ref().is_some_and(|options| options.no_subfolders));
+            self.check_same(library, flat || self.agents.len() > 1, failures);
+        }
         for (sync, members, excluded) in &sets {
             let places = members.iter().chain(excluded).filter(is_explained).map(|member| relative(&member.path)).collect();
             let explained = Explained { places, nodes: &nodes };
             if sync.options.as_ref().is_some_and(|options| options.lock_source) {
                 self.check_locked(agent, members, failures);
             }
-            check_synced(agent, library, source, members, failures);
+            check_synced(agent, library, source, members.iter(), failures);
+            if last {
+                check_clashes(library, source, members, failures);
+            }
             for member in members.iter().filter(|member| member.direct) {
                 let flat = sync.options.as_ref().is_some_and(|options| options.no_subfolders);
                 compare(agent, library, source, member, &explained, flat, failures);
@@ -254,12 +301,38 @@ async fn read(depot: &skybridge::depot::Depot, scope: Scope, content: &ContentRe
 }
 
 /// What is said to be synced is the same on both sides, wherever it is.
-fn check_synced(agent: usize, library: &Library, source: &Tree, members: &[pb::LocalMember], failures: &mut Vec<String>) {
+fn check_synced<'a>(
+    agent: usize,
+    library: &Library,
+    source: &Tree,
+    members: impl Iterator<Item = &'a pb::LocalMember>,
+    failures: &mut Vec<String>,
+) {
     let live: BTreeMap<String, &Live> = library.live.iter().map(|live| (live.id.to_string(), live)).collect();
-    for member in members.iter().filter(|member| member.state() == pb::MemberState::Synced) {
+    for member in members.filter(|member| member.state() == pb::MemberState::Synced) {
         let (here, there) = (source.get(relative(&member.path)), live.get(&member.node_id).map(|live| in_cloud(live)));
         if here != there.as_ref() {
             failures.push(format!("UNTRUE: agent {agent}: {} is not as it is in the cloud, and said to be synced", member.path));
+        }
+    }
+}
+
+/// A name that is said to be taken is.
+fn check_clashes(library: &Library, source: &Tree, members: &[pb::LocalMember], failures: &mut Vec<String>) {
+    let nodes: BTreeMap<&str, &str> = members.iter().map(|member| (relative(&member.path), member.node_id.as_str())).collect();
+    let paths: BTreeMap<String, &str> = library.live.iter().map(|live| (live.id.to_string(), live.path.as_str())).collect();
+    // One that is pending is told the reason of another one, which it waits for.
+    let is_own = |member: &&pb::LocalMember| member.reason() == pb::Reason::NameClash && member.state() != pb::MemberState::Pending;
+    for member in members.iter().filter(is_own).filter(|member| !member.direct) {
+        let Some((folder, name)) = relative(&member.path).rsplit_once('/') else { continue };
+        let Some(in_cloud) = nodes.get(folder).and_then(|node| paths.get(*node)) else { continue };
+        let is_other = |path: &str, folder: &str| inner(path, folder).is_some_and(|other| other.to_lowercase() == name.to_lowercase());
+        let is_here = source.keys().any(|path| path != relative(&member.path) && is_other(path, folder));
+        let is_there = library.live.iter().any(|live| live.id.to_string() != member.node_id && is_other(&live.path, in_cloud));
+        // What is not at the source yet finds its own name taken there.
+        let is_absent = paths.contains_key(&member.node_id);
+        if !is_here && !is_there && !is_absent {
+            failures.push(format!("FREE: {} waits for its name, which nobody has", member.path));
         }
     }
 }

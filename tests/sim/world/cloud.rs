@@ -28,7 +28,7 @@ pub(super) struct InCloud {
 }
 
 /// What somebody has in mind.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Plan {
     Write {
         parent: String,
@@ -71,6 +71,7 @@ pub(super) enum Plan {
     Describe {
         path: String,
         property: pb::PropertyEntry,
+        node: String,
     },
     RequestSync {
         set: String,
@@ -85,7 +86,7 @@ fn named(path: &str) -> Option<pb::NodeName> {
     Some(pb::NodeName { kind: Some(pb::node_name::Kind::Path(path.to_owned())) })
 }
 
-fn content(live: &Live) -> Option<Root> {
+pub(super) fn content(live: &Live) -> Option<Root> {
     live.node.content.as_ref().map(|content| key(&content.root))
 }
 
@@ -179,10 +180,20 @@ impl InCloud {
             _ => {
                 let live = item(chance)?;
                 self.touch(library, &live.path);
-                Plan::Describe { path: live.path.clone(), property: properties::some_property(chance) }
+                self.describe(live, properties::some_property(chance))
             }
         };
         Some(plan)
+    }
+
+    /// Thinks of a property of something.
+    pub(super) fn describe(&self, live: &Live, property: pb::PropertyEntry) -> Plan {
+        let node = live.id.to_string();
+        if property.value.is_none() {
+            // Also when the answer is lost.
+            self.ledger.borrow_mut().describes(&node, &property.property, false);
+        }
+        Plan::Describe { path: live.path.clone(), property, node }
     }
 
     fn compose(&self, chance: &mut StdRng) -> Vec<u8> {
@@ -190,7 +201,7 @@ impl InCloud {
     }
 
     /// Somebody does something to what is at a path, or to a folder of it.
-    fn touch(&self, library: &Library, path: &str) {
+    pub(super) fn touch(&self, library: &Library, path: &str) {
         for live in beneath(library, path) {
             if let Some(root) = content(live) {
                 self.ledger.borrow_mut().change(&root, |content| {
@@ -282,9 +293,14 @@ impl InCloud {
                 self.bring_back(&contents);
                 library.restore_version(self.with(pb::RestoreVersionRequest { node: named(&path), version })).await?;
             }
-            Plan::Describe { path, property } => {
+            Plan::Describe { path, property, node } => {
+                let (name, given) = (property.property.clone(), property.value.is_some());
                 let request = pb::UpdatePropertiesRequest { node: named(&path), properties: vec![property], ..Default::default() };
-                library.update_properties(self.with(request)).await?;
+                let described = library.update_properties(self.with(request)).await?.into_inner().node;
+                // Another one may be at that path by now.
+                if given && described.is_some_and(|described| described.node_id == node) {
+                    self.ledger.borrow_mut().describes(&node, &name, true);
+                }
             }
             Plan::RequestSync { set } => {
                 let request = pb::RequestSyncRequest { set_id: set, node_id: String::new() };

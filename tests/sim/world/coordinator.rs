@@ -9,12 +9,12 @@ use http::header::DATE;
 use skybridge::config::CoordinatorConfig;
 use skybridge::coordinator::accounts::{Passwords, hash};
 use skybridge::coordinator::server::{Files, Parts};
-use skybridge::coordinator::{Context, Coordinator, administration, agents};
+use skybridge::coordinator::{Context, Coordinator, administration, agents, networks};
 use skybridge::depot::packs::PackLog;
-use skybridge::model::{AgentId, NetworkId};
+use skybridge::model::{AgentId, Epoch, NetworkId};
 use skybridge::net::authority::Authority;
 use skybridge::net::server::serve_connections;
-use skybridge::store::{RedbOptions, Store};
+use skybridge::store::{ReadExt as _, RedbOptions, Store, StoreError, TransactError, WriteExt as _};
 use skybridge::sys::World;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::service::Routes;
@@ -44,12 +44,21 @@ fn authority() -> Arc<Authority> {
     Arc::clone(AUTHORITY.get_or_init(make))
 }
 
-/// Starts the coordinator in a new process.
-pub(super) async fn start(machine: Machine, process: Process, world: Arc<Chance>, net: Net) -> Result<Coordinator, String> {
+/// Starts the coordinator in a new process; with `life`, over a journal that begins another life by that number.
+pub(super) async fn start(
+    machine: Machine,
+    process: Process,
+    world: Arc<Chance>,
+    net: Net,
+    life: Option<u64>,
+) -> Result<Coordinator, String> {
     let data = Path::new("/data");
     machine.disk.person(crate::disk::Caller::root()).make_folders(data).map_err(|error| error.to_string())?;
     let (files, world) = (process.clone(), world as Arc<dyn World>);
     let store = Store::open_inline(move || files.database(&data.join("state.redb")), cache()).map_err(|error| error.to_string())?;
+    if let Some(life) = life {
+        begin_anew(&store, Epoch::new(life)).await.map_err(|error| error.to_string())?;
+    }
     let packs = process.packs(&data.join("packs")).and_then(|packs| PackLog::open_inline(packs, PACK_BYTES_MAX));
     let files = Files { store, packs: packs.map_err(|error| error.to_string())?, authority: authority(), operator: hash("operator") };
     let cheap = Params::new(8, 1, 1, None).expect("costs");
@@ -62,6 +71,18 @@ pub(super) async fn start(machine: Machine, process: Process, world: Arc<Chance>
         return Err("it ended while it started".to_owned());
     }
     started.map_err(|error| error.to_string())
+}
+
+/// Makes the journals of all networks those of another life.
+async fn begin_anew(store: &Store, epoch: Epoch) -> Result<(), TransactError<StoreError>> {
+    let begin = store.transact(move |tx| {
+        for (key, mut network) in tx.scan::<networks::Network>(&(), None, usize::MAX)? {
+            network.epoch = epoch;
+            tx.put::<networks::Network>(&key, &network)?;
+        }
+        Ok(())
+    });
+    begin.await
 }
 
 /// The transport stamps its answers with the time of the real world, unless they have a stamp.

@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use skybridge::sys::Errno;
 
+use super::run::Deed;
 use crate::net::Host;
 
 /// Something that happens to the system.
@@ -22,6 +23,33 @@ pub(super) enum Event {
         /// Only what is more than bytes counts.
         names: bool,
     },
+    /// A process of an agent ends at one of its effects after its next renaming.
+    CrashAfterRename {
+        agent: usize,
+        effect: u64,
+    },
+    /// Looks at the library of an agent fail for a while.
+    FailLooks {
+        agent: usize,
+        share: u32,
+        seconds: u64,
+    },
+    StopFailingLooks {
+        agent: usize,
+    },
+    /// An agent's connections are cut, and what it sent arrives late.
+    Strand {
+        agent: usize,
+    },
+    LetThrough,
+    /// The disks of the coordinator are copied.
+    BackUp,
+    /// They are made as they were then.
+    Restore,
+    /// More of what the scene of a run has: the number of it.
+    Turn(u64),
+    /// Somebody does something that was thought of before.
+    Do(Deed),
     /// A process ends now.
     Kill {
         host: Host,

@@ -1,6 +1,7 @@
 //! What people did, kept apart from the code under test: which contents must be found again, and which must not come back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use skybridge::content::{ChunkerParameters, Cutter, ManifestBuilder};
 use skybridge::model::Hash;
@@ -18,6 +19,8 @@ pub(super) type Root = [u8; 32];
 /// What is known of a content.
 #[derive(Debug, Clone)]
 pub(super) struct Content {
+    /// How many were made up before it.
+    number: u64,
     /// What it is called in reports.
     pub(super) name: String,
     /// Where it was written.
@@ -34,6 +37,18 @@ pub(super) struct Content {
     pub(super) copies: usize,
     /// It was brought back on purpose, so that it may be there although it was deleted.
     pub(super) restored: bool,
+    /// It was at a source that lost its power, after which what people did there may be undone.
+    pub(super) undone: bool,
+    /// The sources where a person wrote something else in its place.
+    pub(super) written_over: BTreeSet<Side>,
+    /// A person carried it at a source out of the folder at the top of the library that it was in, or renamed that.
+    pub(super) carried: bool,
+    /// A person carried it into another folder at a source.
+    pub(super) moved: bool,
+    /// Where it was written at a source although nothing was there.
+    pub(super) made_at: Option<PathBuf>,
+    /// Where a person deleted it at a source.
+    pub(super) removed_at: Option<PathBuf>,
 }
 
 /// All that people did.
@@ -45,6 +60,15 @@ pub(super) struct Ledger {
     written: u64,
     /// Some sets lock what is at the source: what people do there all the same is put back, so that it is there again, and elsewhere too.
     pub(super) locks: bool,
+    /// The properties that people gave to nodes in the cloud, and did not take away there.
+    pub(super) described: BTreeSet<(String, String)>,
+    /// Those that they took away there, or tried to.
+    undescribed: BTreeSet<(String, String)>,
+    /// At a source properties were taken away, or may have been.
+    pub(super) properties_gone: bool,
+    /// How much was written when the cloud was backed up, and whether it was made as it was then.
+    backed_up: u64,
+    pub(super) cloud_restored: bool,
 }
 
 /// Returns by what a content is known.
@@ -86,6 +110,13 @@ impl Ledger {
             touched: BTreeSet::new(),
             copies: 0,
             restored: false,
+            written_over: BTreeSet::new(),
+            carried: false,
+            moved: false,
+            undone: false,
+            made_at: None,
+            removed_at: None,
+            number: self.written,
         };
         self.contents.insert(root(&bytes), content);
         bytes
@@ -113,8 +144,37 @@ impl Ledger {
             }
             if deleted {
                 content.deleted.insert(Side::Source(agent));
+            } else {
+                content.written_over.insert(Side::Source(agent));
             }
         });
+    }
+
+    /// Somebody gives a node in the cloud a property, or with `given` false takes it away.
+    pub(super) fn describes(&mut self, node: &str, property: &str, given: bool) {
+        let key = (node.to_owned(), property.to_owned());
+        if !given {
+            self.described.remove(&key);
+            self.undescribed.insert(key);
+        } else if !self.undescribed.contains(&key) {
+            self.described.insert(key);
+        }
+    }
+
+    /// All that is in the cloud was copied.
+    pub(super) fn backed_up(&mut self) {
+        self.backed_up = self.written;
+    }
+
+    /// The cloud is again as it was then: it forgot what was written there since, and knows again what was deleted since, on either side.
+    pub(super) fn restored_cloud(&mut self) {
+        self.cloud_restored = true;
+        self.properties_gone = true;
+        for content in self.contents.values_mut() {
+            content.required &= content.by != Side::Cloud || content.number <= self.backed_up;
+            content.copies += 1;
+            content.restored = true;
+        }
     }
 
     /// All that was written at a source is durable there.
@@ -148,8 +208,11 @@ impl Ledger {
             if content.deleted.contains(&Side::Source(agent)) {
                 content.restored = true;
             }
-            content.ended = true;
+            // What people did nothing to there was put in place by a sync, durably: not even a power loss ends it.
+            content.ended |= content.by == Side::Source(agent) || content.touched.contains(&Side::Source(agent));
             content.copies += 1;
+            content.undone = true;
         }
+        self.properties_gone = true;
     }
 }

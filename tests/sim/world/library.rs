@@ -32,6 +32,8 @@ pub(super) struct Library {
     pub(super) versions: Vec<(NodeId, ContentRef)>,
     /// Those of them in whose place the same document has another one by now, or which a person deleted with something above them.
     pub(super) ended: BTreeSet<Root>,
+    /// What documents hold that a sync deleted, alone or with something above them.
+    pub(super) deleted_by_sync: BTreeSet<Root>,
 }
 
 impl Library {
@@ -51,8 +53,11 @@ impl Library {
             }
             let newest = |id: &NodeId| nodes.get(id).map(|node| node.version);
             let superseded = |id: &NodeId, number: u32| newest(id).is_some_and(|newest| number < newest);
-            let ended = versions.iter().filter(|((_, id, number), _)| superseded(id, *number) || is_deleted_by_person(&nodes, *id));
+            let by_person = |id: &NodeId| is_deleted_by_sync(&nodes, *id) == Some(false);
+            let ended = versions.iter().filter(|((_, id, number), _)| superseded(id, *number) || by_person(id));
             library.ended = ended.map(|(_, version)| key(&version.content.root)).collect();
+            let by_sync = nodes.iter().filter(|(id, _)| is_deleted_by_sync(&nodes, **id) == Some(true));
+            library.deleted_by_sync = by_sync.filter_map(|(_, node)| node.content.map(|content| key(&content.root))).collect();
             library.versions = versions.into_iter().map(|((_, id, _), version)| (id, version.content)).collect();
             Ok(library)
         })
@@ -63,17 +68,18 @@ impl Library {
     }
 }
 
-fn is_deleted_by_person(nodes: &BTreeMap<NodeId, Node>, id: NodeId) -> bool {
+/// Whether a sync deleted it, or a person; none if nobody did.
+fn is_deleted_by_sync(nodes: &BTreeMap<NodeId, Node>, id: NodeId) -> Option<bool> {
     let mut at = id;
     for _ in 0..DEPTH_MAX {
-        let Some(node) = nodes.get(&at) else { return false };
+        let node = nodes.get(&at)?;
         match (&node.trashed, node.parent) {
-            (Some(trashed), _) => return !trashed.by_sync,
+            (Some(trashed), _) => return Some(trashed.by_sync),
             (None, Parent::Folder(folder)) => at = folder,
-            (None, Parent::Site(_)) => return false,
+            (None, Parent::Site(_)) => return None,
         }
     }
-    false
+    None
 }
 
 fn path(nodes: &BTreeMap<NodeId, Node>, sites: &BTreeMap<NodeId, String>, id: NodeId) -> Option<String> {

@@ -22,6 +22,8 @@ pub(crate) struct Faults {
     pub(crate) crash: Option<Crash>,
     /// Effects fail like this, so many in a thousand.
     pub(crate) errors: Option<(Errno, u32)>,
+    /// Looks at names and folders of the library fail, so many in a thousand.
+    pub(crate) looks: Option<u32>,
 }
 
 /// When a process ends.
@@ -33,10 +35,18 @@ pub(crate) struct Crash {
     pub(crate) after: bool,
     /// Only effects on names and attributes count.
     pub(crate) names: bool,
+    /// Only what comes after the next renaming counts.
+    pub(crate) after_rename: bool,
 }
 
-/// Something that people do while a program is at work: before which of its next calls.
-type Meanwhile = (u64, Box<dyn FnOnce()>);
+/// Something that people do while a program is at work.
+struct Meanwhile {
+    /// Before which of its next calls.
+    calls: u64,
+    /// Of those after its next one of this kind.
+    after: Option<CallKind>,
+    act: Box<dyn FnOnce()>,
+}
 
 thread_local! {
     /// What people are about to do at each machine. Of the run, which has this thread for itself.
@@ -87,21 +97,35 @@ impl Machine {
 
     /// Lets somebody do something before one of the next calls of a program: between its look at something and what it does then.
     pub(crate) fn meanwhile(&self, calls: u64, act: impl FnOnce() + 'static) {
-        MEANWHILE.with_borrow_mut(|acts| acts.entry(self.host).or_default().push((calls, Box::new(act))));
+        self.push_meanwhile(Meanwhile { calls, after: None, act: Box::new(act) });
+    }
+
+    /// Lets somebody do something soon after a program has made a call: before it knows what came of that.
+    pub(crate) fn meanwhile_after(&self, kind: CallKind, calls: u64, act: impl FnOnce() + 'static) {
+        self.push_meanwhile(Meanwhile { calls, after: Some(kind), act: Box::new(act) });
+    }
+
+    fn push_meanwhile(&self, meanwhile: Meanwhile) {
+        MEANWHILE.with_borrow_mut(|acts| acts.entry(self.host).or_default().push(meanwhile));
     }
 
     /// Does what was to be done before a call that never came.
     pub(crate) fn catch_up(&self) {
         let acts = MEANWHILE.with_borrow_mut(|acts| acts.remove(&self.host)).unwrap_or_default();
-        acts.into_iter().for_each(|(_, act)| act());
+        acts.into_iter().for_each(|meanwhile| (meanwhile.act)());
     }
 
-    fn do_meanwhile(&self) {
+    fn do_meanwhile(&self, kind: CallKind) {
         let due = MEANWHILE.with_borrow_mut(|acts| {
             let acts = acts.get_mut(&self.host)?;
-            acts.iter_mut().for_each(|(calls, _)| *calls = calls.saturating_sub(1));
-            let due = acts.iter().position(|(calls, _)| *calls == 0)?;
-            Some(acts.swap_remove(due).1)
+            for meanwhile in acts.iter_mut() {
+                match meanwhile.after {
+                    Some(awaited) => meanwhile.after = (awaited != kind).then_some(awaited),
+                    None => meanwhile.calls = meanwhile.calls.saturating_sub(1),
+                }
+            }
+            let due = acts.iter().position(|meanwhile| meanwhile.calls == 0 && meanwhile.after.is_none())?;
+            Some(acts.swap_remove(due).act)
         });
         if let Some(act) = due {
             self.trace.count("source: in the middle of what the agent does");
@@ -111,14 +135,16 @@ impl Machine {
 
     fn decide(&self, call: &Call<'_>) -> Verdict {
         self.disk.set_now(self.clock.stamp());
-        self.do_meanwhile();
+        self.do_meanwhile(call.kind);
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let Some(effect) = call.effect else { return Verdict::Proceed };
+        let Some(effect) = call.effect else { return self.decide_look(call) };
         self.trace.note(&[format!("{:?} {:?} {effect}", self.host, call.kind).as_bytes(), call.name]);
         let mut faults = self.faults();
         let (faults, chance) = &mut *faults;
         let is_bytes = matches!(call.kind, CallKind::Write | CallKind::Flush | CallKind::FlushFileSystem);
-        if let Some(crash) = faults.crash.as_mut().filter(|crash| !(crash.names && is_bytes)) {
+        if let Some(crash) = faults.crash.as_mut().filter(|crash| crash.after_rename) {
+            crash.after_rename = call.kind != CallKind::Rename;
+        } else if let Some(crash) = faults.crash.as_mut().filter(|crash| !(crash.names && is_bytes)) {
             crash.left = crash.left.saturating_sub(1);
             if crash.left == 0 {
                 let after = crash.after;
@@ -141,6 +167,19 @@ impl Machine {
         }
     }
 
+    /// A call that changes nothing.
+    fn decide_look(&self, call: &Call<'_>) -> Verdict {
+        let mut faults = self.faults();
+        let (faults, chance) = &mut *faults;
+        match faults.looks {
+            Some(share) if is_in_library(call) && chance.random_ratio(share, 1_000) => {
+                self.trace.count(format!("no look: {:?} of {}", call.kind, self.kind()));
+                Verdict::Fail(Errno::IO)
+            }
+            _ => Verdict::Proceed,
+        }
+    }
+
     /// How many calls of the file system were made so far.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
@@ -152,6 +191,18 @@ impl Machine {
             Host::Agent(_) => "an agent",
             Host::People => "people",
         }
+    }
+}
+
+/// Whether it looks at names or a folder of the library, by what is known of it: what the agent keeps for itself is left alone, for without that
+/// it ends.
+fn is_in_library(call: &Call<'_>) -> bool {
+    let is_own = call.name.starts_with(b"/data") || call.name.ends_with(b".pack");
+    match call.kind {
+        CallKind::List => true,
+        CallKind::Open => !is_own,
+        CallKind::Stat | CallKind::Attribute => !is_own && !call.name.is_empty(),
+        _ => false,
     }
 }
 

@@ -1,5 +1,7 @@
 //! A run: a coordinator, agents and people, and what goes wrong between and beneath them, from two seeds.
 //!
+//! Runs from number 10,000 on have a *scene* besides, something that they have more of: `run/scenes.rs`.
+//!
 //! The *workload* seed says what people do, the *schedule* seed when it goes wrong and how: a failure is made smaller by changing one of them.
 //! Everything of the product is real but for what [`skybridge::sys`], [`skybridge::store`], [`skybridge::depot::packs`] and
 //! [`skybridge::net`] let be replaced: the file system and the disks ([`crate::disk`]), the network ([`crate::net`]), time and chance.
@@ -24,6 +26,7 @@ mod trace;
 
 use std::time::Duration;
 
+pub(crate) use check::is_strict;
 pub(crate) use clock::{Chance, Clock};
 pub(crate) use run::{Outcome, run};
 pub(crate) use trace::Trace;

@@ -1,6 +1,7 @@
 //! A run from its beginning to what was found in the end.
 
 mod hosts;
+mod scenes;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -33,9 +34,13 @@ use super::library::Library;
 use super::log::{self, Log};
 use super::machine::{Crash, Machine};
 use super::source::AtSource;
+use super::trace::TraceClock;
 use super::{Chance, Clock, Seed, Trace, at_agent};
-use crate::disk::{Caller, Process};
+use crate::disk::{Backup, Caller, Process};
 use crate::net::{Host, Net};
+
+pub(super) use scenes::Deed;
+use scenes::Scene;
 
 /// How many things people do at least.
 const ACTS_MIN: u64 = 200;
@@ -44,6 +49,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a run may take, in the time of the real world: many times what the slowest takes.
 const PATIENCE_FOR_A_RUN: Duration = Duration::from_secs(300);
+/// How often it is looked whether time goes on in a run: of two such looks the second must see it, whole runs take seconds.
+const LOOK_AT_A_RUN: Duration = Duration::from_secs(10);
 
 /// What came out of a run.
 #[derive(Debug)]
@@ -60,8 +67,10 @@ pub(crate) struct Outcome {
 /// Runs a seed; `told` keeps what a person reads to find a cause. In a thread of its own: libraries keep state in threads.
 pub(crate) fn run(seed: Seed, told: bool) -> Outcome {
     let (done, outcome) = std::sync::mpsc::channel();
-    let thread = std::thread::spawn(move || done.send(run_here(seed, told)));
-    match outcome.recv_timeout(PATIENCE_FOR_A_RUN) {
+    let trace = TraceClock::default();
+    let clock = trace.clone();
+    let thread = std::thread::spawn(move || done.send(run_here(seed, told, clock)));
+    match wait(&outcome, &trace) {
         Ok(outcome) => outcome,
         Err(RecvTimeoutError::Timeout) => {
             // Its thread goes on until the process ends: there is no way to stop it.
@@ -75,12 +84,25 @@ pub(crate) fn run(seed: Seed, told: bool) -> Outcome {
     }
 }
 
-fn run_here(seed: Seed, told: bool) -> Outcome {
+/// Waits for the end of a run as long as its time goes on.
+fn wait(outcome: &std::sync::mpsc::Receiver<Outcome>, clock: &TraceClock) -> Result<Outcome, RecvTimeoutError> {
+    let (begun, mut before) = (std::time::Instant::now(), None);
+    loop {
+        match outcome.recv_timeout(LOOK_AT_A_RUN) {
+            Err(RecvTimeoutError::Timeout) if before != Some(clock.now()) && begun.elapsed() < PATIENCE_FOR_A_RUN => {
+                before = Some(clock.now());
+            }
+            ended => return ended,
+        }
+    }
+}
+
+fn run_here(seed: Seed, told: bool, clock: TraceClock) -> Outcome {
     skybridge::task::run_blocking_inline();
     log::keep_panics();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     let (trace, errors, mut failures) = runtime.block_on(async {
-        let trace = Trace::new(told);
+        let trace = Trace::new(told, clock);
         let log = Log::new(trace.clone(), told);
         let _here = tracing::subscriber::set_default(log.clone());
         let mut sim = Sim::new(seed, trace.clone()).await;
@@ -89,6 +111,7 @@ fn run_here(seed: Seed, told: bool) -> Outcome {
         if failures.is_empty() {
             failures = sim.check().await;
         }
+        failures.append(&mut sim.seen);
         if !failures.is_empty() {
             sim.tell_all();
         }
@@ -119,6 +142,8 @@ pub(super) struct CoordinatorHost {
     doing: Doing,
     process: Process,
     pub(super) running: Option<Coordinator>,
+    /// What its journal is called after it was made as it was: whoever restores a backup says that it is another life of it.
+    life: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -149,7 +174,7 @@ enum Done {
 type UnderWay = FuturesUnordered<LocalBoxFuture<'static, Done>>;
 
 pub(super) struct Sim {
-    seed: Seed,
+    pub(super) seed: Seed,
     pub(super) trace: Trace,
     pub(super) net: Net,
     pub(super) coordinator: CoordinatorHost,
@@ -166,6 +191,10 @@ pub(super) struct Sim {
     under_way: UnderWay,
     /// Nothing more goes wrong.
     healing: bool,
+    /// The disks of the coordinator as they were.
+    backup: Option<Backup>,
+    /// What was not as it must be while the run went on.
+    pub(super) seen: Vec<String>,
 }
 
 impl Sim {
@@ -183,7 +212,7 @@ impl Sim {
         let chance = |machine: &Machine, number: u64| Arc::new(Chance::new(machine.clock.clone(), seed.schedule ^ (number << 32)));
         let at = machine(Host::Coordinator, 1);
         let (process, world) = (at.boot(), chance(&at, 1));
-        let started = coordinator::start(at.clone(), process.clone(), Arc::clone(&world), net.clone()).await;
+        let started = coordinator::start(at.clone(), process.clone(), Arc::clone(&world), net.clone(), None).await;
         let running = started.expect("the coordinator starts");
         let count = if workload.random_ratio(2, 5) { 2 } else { 1 };
         let sites: Vec<String> = (0..count).map(|agent| format!("site{agent}")).collect();
@@ -206,7 +235,7 @@ impl Sim {
                 running: None,
             });
         }
-        let coordinator = CoordinatorHost { machine: at, world, doing: Doing::Up, process, running: Some(running) };
+        let coordinator = CoordinatorHost { machine: at, world, doing: Doing::Up, process, running: Some(running), life: None };
         let mut sim = Self {
             seed,
             trace,
@@ -223,6 +252,8 @@ impl Sim {
             queued: 0,
             under_way: UnderWay::new(),
             healing: false,
+            backup: None,
+            seen: Vec::new(),
         };
         sim.ledger.borrow_mut().locks = workload.random_ratio(1, 6);
         sim.furnish(&mut workload).await;
@@ -262,6 +293,9 @@ impl Sim {
                 _ => Duration::from_millis(workload.random_range(1_500..12_000)),
             };
             self.plan(at, Event::Act(act));
+        }
+        if let Some(scene) = Scene::of(self.seed) {
+            scene.turns(self.seed, at).into_iter().for_each(|(at, turn)| self.plan(at, turn));
         }
         let kinds = Kinds::draw(&mut self.schedule);
         let events = events::draw(&mut self.schedule, kinds, self.agents.len(), at);
@@ -312,7 +346,7 @@ impl Sim {
     }
 
     fn happen(&mut self, event: Event) {
-        if !matches!(event, Event::Act(_) | Event::WriteBack { .. }) {
+        if !matches!(event, Event::Act(_) | Event::WriteBack { .. } | Event::Do(_)) {
             self.trace.note(&[format!("{event:?}").as_bytes()]);
             self.trace.tell(|| format!("** {event:?}"));
             let text = format!("{event:?}");
@@ -321,8 +355,26 @@ impl Sim {
         match event {
             Event::Act(number) => self.act(number),
             Event::CrashAtEffect { host, effect, after, names } => {
-                self.machine(host).faults().0.crash = Some(Crash { left: effect, after, names });
+                self.machine(host).faults().0.crash = Some(Crash { left: effect, after, names, after_rename: false });
             }
+            Event::CrashAfterRename { agent, effect } => {
+                let crash = Crash { left: effect, after: true, names: false, after_rename: true };
+                self.agents[agent].machine.faults().0.crash = Some(crash);
+            }
+            Event::FailLooks { agent, share, seconds } => {
+                self.agents[agent].machine.faults().0.looks = Some(share);
+                self.plan(Duration::from_secs(seconds), Event::StopFailingLooks { agent });
+            }
+            Event::StopFailingLooks { agent } => self.agents[agent].machine.faults().0.looks = None,
+            Event::Strand { agent } => self.net.strand(Host::Agent(agent), Host::Coordinator),
+            Event::LetThrough => self.net.let_through(),
+            Event::BackUp => {
+                self.backup = Some(self.coordinator.machine.disk.back_up());
+                self.ledger.borrow_mut().backed_up();
+            }
+            Event::Restore => self.restore(),
+            Event::Turn(number) => self.turn(number),
+            Event::Do(deed) => self.act_out(deed),
             Event::Kill { host } => self.bury(host, None),
             Event::LosePower { host, seed } => self.bury(host, Some(seed)),
             Event::Start { host } => {
@@ -392,8 +444,7 @@ impl Sim {
             }
             50..92 => {
                 let Some(library) = self.library() else { return };
-                let channel = agent::channel(&self.net, Host::People, None, Use::Control);
-                let cloud = InCloud::new(channel, self.token.clone(), self.trace.clone(), Rc::clone(&self.ledger));
+                let cloud = self.in_cloud();
                 let sites: Vec<String> = self.agents.iter().map(|host| format!("{}/{}", coordinator::NETWORK, host.site)).collect();
                 let Some(plan) = cloud.plan(&library, &sites, &mut chance) else { return };
                 self.under_way.push(timeout(PATIENCE, cloud.act(plan)).map(|_| Done::Acted).boxed_local());
@@ -412,6 +463,12 @@ impl Sim {
                 self.under_way.push(asking.map(|_| Done::Acted).boxed_local());
             }
         }
+    }
+
+    /// Somebody who uses the cloud.
+    fn in_cloud(&self) -> InCloud {
+        let channel = agent::channel(&self.net, Host::People, None, Use::Control);
+        InCloud::new(channel, self.token.clone(), self.trace.clone(), Rc::clone(&self.ledger))
     }
 
     /// What is in the cloud, if that can be seen now.

@@ -13,6 +13,12 @@ use super::machine::Machine;
 use super::{Trace, names, properties};
 use crate::disk::{Caller, Person};
 
+/// The folder at the top of the library that something is in; none for what is at the top itself.
+fn top(path: &Path) -> Option<&Path> {
+    let inner = path.strip_prefix(LIBRARY).ok()?;
+    (inner.components().count() > 1).then(|| inner.iter().next().map(Path::new)).flatten()
+}
+
 /// Somebody at the machine of an agent.
 #[derive(Debug)]
 pub(super) struct AtSource<'a> {
@@ -107,9 +113,14 @@ impl<'a> AtSource<'a> {
     }
 
     fn write(&mut self, path: &Path, chance: &mut StdRng) {
-        let bytes = self.ledger.compose(self.side(), names::length(chance));
-        let before = self.contents(path);
-        let way = chance.random_range(0..3);
+        let length = names::length(chance);
+        self.write_so(path, length, chance.random_range(0..3));
+    }
+
+    /// Writes a document: beside it and renamed, at once, or piece by piece and flushed.
+    pub(super) fn write_so(&mut self, path: &Path, length: usize, way: u8) {
+        let bytes = self.ledger.compose(self.side(), length);
+        let (before, is_new) = (self.contents(path), self.person.stat(path).is_err());
         if way == 0 {
             // A crash in the middle of an earlier save left it, and somebody may have taken it for a document since.
             self.contents(&Person::beside(path)).iter().for_each(|gone| self.ledger.gone_at_source(self.agent, gone, false));
@@ -125,7 +136,9 @@ impl<'a> AtSource<'a> {
         self.tell(format!("writes {} bytes to {} ({way}): {done:?}", bytes.len(), path.display()));
         if done.is_ok() {
             before.iter().for_each(|gone| self.ledger.gone_at_source(self.agent, gone, false));
-            self.ledger.wrote_at_source(self.agent, root(&bytes));
+            let written = root(&bytes);
+            self.ledger.wrote_at_source(self.agent, written);
+            self.ledger.change(&written, |content| content.made_at = is_new.then(|| path.to_owned()));
         }
         self.trace.count("source: write");
     }
@@ -149,9 +162,7 @@ impl<'a> AtSource<'a> {
         if path.components().count() > 9 {
             return;
         }
-        let done = self.person.make_folder(&path);
-        self.tell(format!("makes {}: {done:?}", path.display()));
-        self.trace.count("source: make folder");
+        self.make_folder_at(&path);
     }
 
     fn some_item(&self, chance: &mut StdRng) -> Option<PathBuf> {
@@ -167,9 +178,15 @@ impl<'a> AtSource<'a> {
             1 => self.some_folder(chance).join(from.file_name().unwrap_or_default()),
             _ => self.some_folder(chance).join(name),
         };
-        let lost = if from == to { Vec::new() } else { self.contents(&to) };
-        self.touch(&from);
-        let done = self.person.rename(&from, &to);
+        self.rename_to(&from, &to);
+    }
+
+    /// Renames something over whatever is there.
+    pub(super) fn rename_to(&mut self, from: &Path, to: &Path) {
+        let lost = if from == to { Vec::new() } else { self.contents(to) };
+        self.touch(from);
+        self.carry(from, to);
+        let done = self.person.rename(from, to);
         self.tell(format!("renames {} to {}: {done:?}", from.display(), to.display()));
         if done.is_ok() {
             lost.iter().for_each(|gone| self.ledger.gone_at_source(self.agent, gone, false));
@@ -177,8 +194,43 @@ impl<'a> AtSource<'a> {
         self.trace.count("source: rename");
     }
 
-    fn remove(&mut self, path: &Path) {
+    /// Takes note of what leaves the folder at the top that it is in, in which a sync set may end.
+    fn carry(&mut self, from: &Path, to: &Path) {
+        let (carried, moved) = (top(from).is_none() || top(from) != top(to), from.parent() != to.parent());
+        for root in self.contents(from) {
+            self.ledger.change(&root, |content| (content.carried, content.moved) = (content.carried | carried, content.moved | moved));
+        }
+    }
+
+    /// Sets the permissions that something has.
+    pub(super) fn touch_mode(&mut self, path: &Path) {
+        let done = self.person.stat(path).and_then(|stat| self.person.set_mode(path, stat.mode & 0o7777));
+        self.tell(format!("sets the permissions of {}: {done:?}", path.display()));
+    }
+
+    /// Documents with what they hold.
+    pub(super) fn documents(&self) -> Vec<(PathBuf, super::ledger::Root)> {
+        let held = |path: PathBuf| self.contents(&path).first().map(|root| (path, *root));
+        self.items(FileKind::Regular).into_iter().filter_map(held).collect()
+    }
+
+    /// Makes a folder.
+    pub(super) fn make_folder_at(&mut self, path: &Path) {
+        let done = self.person.make_folder(path);
+        self.tell(format!("makes {}: {done:?}", path.display()));
+        self.trace.count("source: make folder");
+    }
+
+    /// All folders.
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
+        self.items(FileKind::Folder)
+    }
+
+    pub(super) fn remove(&mut self, path: &Path) {
         let gone = self.contents(path);
+        if let [root] = gone.as_slice() {
+            self.ledger.change(root, |content| content.removed_at = Some(path.to_owned()));
+        }
         let done = self.person.remove_all(path);
         self.tell(format!("removes {}: {done:?}", path.display()));
         if done.is_ok() {
@@ -218,6 +270,8 @@ impl<'a> AtSource<'a> {
         let (Some(a), Some(b)) = (self.some_item(chance), self.some_item(chance)) else { return };
         self.touch(&a);
         self.touch(&b);
+        self.carry(&a, &b);
+        self.carry(&b, &a);
         let done = self.person.exchange(&a, &b);
         self.tell(format!("swaps {} and {}: {done:?}", a.display(), b.display()));
         self.trace.count("source: swap");
@@ -227,6 +281,7 @@ impl<'a> AtSource<'a> {
         let Some(path) = self.some_item(chance) else { return };
         self.touch(&path);
         let (name, value) = properties::some_attribute(chance);
+        self.ledger.properties_gone |= value.is_none();
         let done = self.person.set_attribute(&path, name.as_bytes(), value.as_deref().map(str::as_bytes));
         self.tell(format!("sets {name} of {} to {value:?}: {done:?}", path.display()));
         self.trace.count("source: set property");

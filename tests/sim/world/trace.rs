@@ -1,6 +1,7 @@
 //! What happened in a run: a hash of all of it, which two runs of one seed share, and counts of its kinds.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -9,9 +10,21 @@ use tokio::time::Instant;
 #[derive(Debug, Clone)]
 pub(crate) struct Trace(Arc<Mutex<Inner>>);
 
+/// The time in a run when something was noted last, for whoever looks from another thread; clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TraceClock(Arc<AtomicU64>);
+
+impl TraceClock {
+    /// In nanoseconds since the run began.
+    pub(crate) fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     begun: Instant,
+    clock: TraceClock,
     hasher: blake3::Hasher,
     counts: BTreeMap<String, u64>,
     /// What a person reads of it, if somebody does.
@@ -19,9 +32,9 @@ struct Inner {
 }
 
 impl Trace {
-    pub(crate) fn new(told: bool) -> Self {
+    pub(crate) fn new(told: bool, clock: TraceClock) -> Self {
         let told = told.then(Vec::new);
-        Self(Arc::new(Mutex::new(Inner { begun: Instant::now(), hasher: blake3::Hasher::new(), counts: BTreeMap::new(), told })))
+        Self(Arc::new(Mutex::new(Inner { begun: Instant::now(), clock, hasher: blake3::Hasher::new(), counts: BTreeMap::new(), told })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -31,7 +44,9 @@ impl Trace {
     /// Takes something into the hash.
     pub(crate) fn note(&self, parts: &[&[u8]]) {
         let mut inner = self.inner();
-        let at = inner.begun.elapsed().as_nanos().to_be_bytes();
+        let at = inner.begun.elapsed().as_nanos();
+        inner.clock.0.store(u64::try_from(at).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let at = at.to_be_bytes();
         inner.hasher.update(&at);
         for part in parts {
             inner.hasher.update(&(part.len() as u64).to_be_bytes());
@@ -61,6 +76,11 @@ impl Trace {
 
     pub(crate) fn hash(&self) -> String {
         self.inner().hasher.finalize().to_hex().to_string()
+    }
+
+    /// Whether something of this kind was counted.
+    pub(crate) fn has(&self, kind: &str) -> bool {
+        self.inner().counts.contains_key(kind)
     }
 
     pub(crate) fn counts(&self) -> BTreeMap<String, u64> {

@@ -9,10 +9,22 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio::time::Instant;
 
 use super::{Doing, Done, Sim, Started};
+use crate::disk::Torn;
 use crate::net::Host;
+use crate::world::agent::LIBRARY;
 use crate::world::events::Event;
+use crate::world::ledger::{Ledger, Side, root};
 use crate::world::machine::Faults;
 use crate::world::{agent, coordinator};
+
+/// What a sync puts in place is durable before anybody sees it there. What people write is not, nor a copy that they make.
+fn check_torn(ledger: &Ledger, site: &str, torn: &Torn) -> Option<String> {
+    let path = torn.path.strip_prefix(LIBRARY).ok()?;
+    let content = ledger.contents.get(&root(&torn.seen))?;
+    let is_from_cloud = content.by == Side::Cloud && content.copies == 0;
+    (is_from_cloud && !path.starts_with(".skybridge"))
+        .then(|| format!("TORN: {} of {} was put in place at {site} before it was durable", path.display(), content.name))
+}
 
 impl Sim {
     /// Ends a host, or takes note that it has ended, and lets it start again.
@@ -24,9 +36,14 @@ impl Sim {
         process.kill();
         if let Some(seed) = power {
             let loss = self.machine(host).disk.lose_power(seed);
-            self.trace.tell(|| format!("{loss:?}"));
+            self.trace.tell(|| {
+                let torn: Vec<_> = loss.torn.iter().map(|torn| &torn.path).collect();
+                format!("{} operations are undone, torn: {torn:?}", loss.undone)
+            });
             if let Host::Agent(index) = host {
-                self.ledger.borrow_mut().lost_power_at_source(index);
+                let mut ledger = self.ledger.borrow_mut();
+                self.seen.extend(loss.torn.iter().filter_map(|torn| check_torn(&ledger, &self.agents[index].site, torn)));
+                ledger.lost_power_at_source(index);
             }
         }
         let silently = power.is_some() || self.schedule.random();
@@ -74,7 +91,7 @@ impl Sim {
             }
             Host::Coordinator | Host::People => {
                 self.coordinator.process = process.clone();
-                let start = coordinator::start(machine, process, Arc::clone(&self.coordinator.world), net);
+                let start = coordinator::start(machine, process, Arc::clone(&self.coordinator.world), net, self.coordinator.life);
                 start.map(move |started| Done::Started(host, started.map(Started::Coordinator))).boxed_local()
             }
         }
