@@ -58,8 +58,8 @@ impl Sim {
         self.stays_quiet().await
     }
 
-    /// Plays the scene again, without anything else, and returns what agents do not notice by themselves, from reports of the file system: a look
-    /// at everything would hide it.
+    /// Plays the scene again, without anything else, and returns what agents do not notice by themselves, from reports of the file system: a
+    /// look at everything would hide it.
     async fn find_unnoticed(&mut self) -> Vec<String> {
         self.play_again().await;
         if let Err(failure) = self.mend().await {

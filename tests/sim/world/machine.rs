@@ -194,8 +194,8 @@ impl Machine {
     }
 }
 
-/// Whether it looks at names or a folder of the library, by what is known of it: what the agent keeps for itself is left alone, for without that
-/// it ends.
+/// Whether it looks at names or a folder of the library, by what is known of it: what the agent keeps for itself is left alone, for without
+/// that it ends.
 fn is_in_library(call: &Call<'_>) -> bool {
     let is_own = call.name.starts_with(b"/data") || call.name.ends_with(b".pack");
     match call.kind {

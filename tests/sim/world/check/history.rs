@@ -53,7 +53,7 @@ impl Sim {
         !content.restored && !content.undone && !self.ledger.borrow().locks
     }
 
-    /// What a person only moved at a source is the same document in the cloud as before; with `flat`, where some sets have no subfolders, in which
+    /// What a person only moved at a source is the same document in the cloud as before; with `flat`, where sets have no subfolders, in which
     /// what is moved leaves its set.
     pub(super) fn check_same(&self, library: &Library, flat: bool, failures: &mut Vec<String>) {
         let ledger = self.ledger.borrow();
