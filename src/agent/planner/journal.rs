@@ -35,7 +35,9 @@ fn one(tx: &mut Transaction<'_>, set: SetId, entry: &JournalEntry, world: &dyn W
     let node = entry.change.node();
     tracing::trace!(%set, ?entry, "told");
     let row = members::load(tx, set, node)?;
-    if let (None, Change::Left { departure, .. }) = (&row, &entry.change) {
+    // Of what has moved at the source this set may have heard again meanwhile, and knows nothing else.
+    let is_here = |row: &MemberRow| row.member.source != Source::Absent || row.member.base.is_some();
+    if let (Change::Left { departure, .. }, false) = (&entry.change, row.as_ref().is_some_and(is_here)) {
         crossing::left(tx, set, entry, *departure)?;
     }
     let is_folder = row.as_ref().is_some_and(MemberRow::is_folder);

@@ -306,6 +306,20 @@ async fn s_b17_what_is_deleted_in_the_cloud_in_a_folder_that_was_moved_to_anothe
 }
 
 #[tokio::test]
+async fn s_b17_what_is_changed_and_deleted_in_the_cloud_in_a_folder_that_was_moved_to_another_set_here_is_gone_there() {
+    let mut bench = Bench::of_two_sets().await;
+    let folder = |parent| state(Kind::Folder, Some(node(parent)), "folder");
+    bench.put(set(), 40, Some(folder(10)), Some(folder(20))).await;
+    bench.put(set(), 41, Some(document(40, "doc")), Some(document(40, "doc"))).await;
+    // Both are heard of at one time, before anything is planned.
+    bench.tell_other(Change::Present(at(node(41), edited(document(40, "doc")), 8))).await;
+    bench.tell_other(Change::Left { node: node(41), departure: Departure::Deleted }).await;
+    bench.plan().await;
+    assert_eq!(bench.row(node(41)).unwrap().member.target, Target::Absent(Departure::Deleted));
+    assert_eq!(bench.sets_of(41), [set()]);
+}
+
+#[tokio::test]
 async fn s_b17_what_is_in_a_folder_that_no_set_knows_any_more_is_forgotten() {
     let mut bench = Bench::of_two_sets().await;
     let found = [at(node(41), state(Kind::Folder, Some(node(40)), "folder"), 9), at(node(42), document(41, "within"), 9)];
