@@ -165,18 +165,21 @@ impl Tracker {
 
     /// Takes all looks that are due, and what comes out of them.
     async fn work(&mut self, cancel: &CancellationToken) {
-        let mut running: FuturesUnordered<BoxFuture<'static, Outcome>> = FuturesUnordered::new();
+        let mut running: FuturesUnordered<BoxFuture<'static, (RepoKey, Outcome)>> = FuturesUnordered::new();
+        let mut looking = BTreeSet::new();
         loop {
             if cancel.is_cancelled() {
                 return;
             }
             self.gather().await;
             while running.len() < LOOKS
-                && let Some(wanted) = self.stack.pop()
+                && let Some(wanted) = self.pop(&looking)
             {
+                let folder = wanted.folder.clone();
+                looking.insert(folder.clone());
                 let direct = self.direct.get(&wanted.folder).map(|sets| sets.iter().copied().collect()).unwrap_or_default();
                 let looker = self.looker.clone();
-                running.push(Box::pin(async move { looker.look(wanted, direct).await }));
+                running.push(Box::pin(async move { (folder, looker.look(wanted, direct).await) }));
             }
             if running.is_empty() {
                 if self.decide_missing().await {
@@ -187,7 +190,10 @@ impl Tracker {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
-                Some(outcome) = running.next() => self.take(outcome).await,
+                Some((folder, outcome)) = running.next() => {
+                    looking.remove(&folder);
+                    self.take(outcome).await;
+                }
                 () = self.looker.context.looks.asked() => {}
             }
         }
@@ -246,11 +252,19 @@ impl Tracker {
         }
     }
 
-    /// Equal looks are taken once.
+    /// Looks at one folder that come one after the other are taken as one.
     fn push(&mut self, wanted: Wanted) {
-        if self.stack.last() != Some(&wanted) {
-            self.stack.push(wanted);
+        match self.stack.last_mut() {
+            Some(last) if last.is_alike(&wanted) => last.scope.join(wanted.scope),
+            _ => self.stack.push(wanted),
         }
+    }
+
+    /// Takes the last look at a folder that nobody is looking at. Of two looks at one folder at the same time the first could write down last
+    /// what it saw first: that something is there, of which the second, to whom it was not yet known, had nothing to say.
+    fn pop(&mut self, looking: &BTreeSet<RepoKey>) -> Option<Wanted> {
+        let at = self.stack.iter().rposition(|wanted| !looking.contains(&wanted.folder))?;
+        Some(self.stack.remove(at))
     }
 
     async fn take(&mut self, outcome: Outcome) {

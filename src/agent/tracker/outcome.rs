@@ -33,6 +33,11 @@ impl Wanted {
         Self { folder, scope: Scope::name(name), deep: false, attempt: 0 }
     }
 
+    /// Whether it is a look at the same folder, in the same manner.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        (&self.folder, self.deep, self.attempt) == (&other.folder, other.deep, other.attempt)
+    }
+
     /// The same look, after it was in vain.
     pub(super) fn again(&self, scope: Scope) -> Self {
         Self { scope, attempt: self.attempt + 1, ..self.clone() }

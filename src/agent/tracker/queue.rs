@@ -58,7 +58,7 @@ impl Scope {
         Self::Names(BTreeSet::from([name]))
     }
 
-    fn join(&mut self, other: Self) {
+    pub(super) fn join(&mut self, other: Self) {
         *self = match (std::mem::replace(self, Self::All), other) {
             (Self::Names(mut names), Self::Names(more)) => {
                 names.extend(more);

@@ -40,6 +40,8 @@ pub(super) struct State {
     pub(super) watched: BTreeSet<u64>,
     /// Runs after the next listing, before its answer is used.
     pub(super) after_list: Option<Hook>,
+    /// Told of each look at a name.
+    pub(super) looked: Option<std::sync::mpsc::Sender<()>>,
 }
 
 impl std::fmt::Debug for State {
@@ -249,6 +251,8 @@ impl Repository for Fake {
         let state = self.state();
         state.reach(id(folder))?;
         let name = name.as_str().as_bytes();
+        // Mostly nobody listens.
+        let _told = state.looked.as_ref().map(|looked| looked.send(()));
         Ok(state.names.get(&(id(folder), name.to_vec())).map(|id| state.entry(name, *id)))
     }
 
