@@ -1,0 +1,261 @@
+"""What clients do, through each server, and what must then be in the cloud."""
+
+import random
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from clients import Dav, Ftp, Smb
+from servers import Apache, Samba, Vsftpd
+from system import SITE, TARGET, Failed, System, tree_of
+
+# Enough that a server writes a part of it before it has the whole.
+LARGE_BYTES = 4 << 20
+TREE_FOLDERS, TREE_DOCUMENTS = 5, 50
+
+
+class World:
+    """A pair with a synced folder, which all servers share. Made at the first use."""
+
+    program, system, made = None, None, None
+
+    @classmethod
+    def get(cls):
+        if cls.system is None:
+            cls.made = tempfile.TemporaryDirectory(prefix="skybridge-servers-", ignore_cleanup_errors=True)
+            # Servers that run as somebody else have to get through.
+            Path(cls.made.name).chmod(0o711)
+            cls.system = System(cls.program, cls.made.name, ["--delete-source"])
+        return cls.system
+
+    @classmethod
+    def end(cls):
+        if cls.system:
+            cls.system.stop()
+            cls.made.cleanup()
+
+
+class Case(unittest.TestCase):
+    """One server over a folder of its own inside of the synced one."""
+
+    server_type = client_type = None
+
+    @classmethod
+    def setUpClass(cls):
+        if reason := cls.server_type.missing():
+            raise unittest.SkipTest(reason)
+        cls.random = random.Random(cls.__name__)
+        cls.system = World.get()
+        cls.name = cls.server_type.__name__.lower()
+        cls.folder = cls.system.folder / cls.name
+        cls.server = cls.server_type(cls.system.home / f"{cls.name}.server", cls.folder)
+        cls.addClassCleanup(cls.server.stop)
+        cls.client = cls.client_type(cls.server)
+
+    def tearDown(self):
+        """Nothing more comes to light when everything is looked through, and no part and no temporary name ever was in the cloud."""
+        self.system.settle()
+        self.assertTrue(self.is_in_step(), self.difference)
+        self.assertEqual(self.system.json("sync", "errors")["members"], [])
+        self.assertLessEqual({trashed["node"]["name"] for trashed in self.system.json("cloud", "trash", SITE)["nodes"]}, Case.trashed)
+        for role in ("coordinator", "agent"):
+            self.assertNotIn("panicked", (self.system.home / f"{role}.log").read_text())
+
+    # What all servers' clients have deleted so far: the trash is one.
+    trashed = set()
+
+    def content(self, size):
+        return self.random.randbytes(size)
+
+    def put(self, path, size):
+        """Uploads something new, and returns it once the cloud has it."""
+        data = self.content(size)
+        self.client.put(path, data)
+        self.assertEqual((self.folder / path).read_bytes(), data)
+        self.in_step()
+        return data
+
+    def delete(self, path):
+        Case.trashed.add(Path(path).name)
+        self.client.delete(path)
+        self.assertFalse((self.folder / path).exists())
+        self.in_step()
+
+    def is_in_step(self):
+        try:
+            if self.system.run("status", "--wait").returncode != 0:
+                self.difference = self.system.run("status").stdout
+                return False
+        except subprocess.TimeoutExpired:
+            self.difference = "the agent is not at rest"
+            return False
+        here, there = tree_of(self.system.folder), self.system.download()
+        self.difference = sorted(path for path in here.keys() | there.keys() if here.get(path, False) != there.get(path, False))
+        return not self.difference
+
+    def in_step(self):
+        """Waits until the cloud has what the folder has, to the byte. Nobody asks the agent to look."""
+        try:
+            self.system.awaited("the cloud has what the folder has", self.is_in_step)
+        except Failed as failure:
+            self.fail(f"{failure}\nnot in step: {self.difference}")
+
+    def nodes(self):
+        prefix = f"{TARGET}/{self.name}/"
+        nodes = self.system.json("cloud", "tree", TARGET)["nodes"]
+        return {node["path"].removeprefix(prefix): node["node_id"] for node in nodes if node["path"].startswith(prefix)}
+
+    def sizes(self, path):
+        """Returns the sizes of all versions in the cloud, the oldest first."""
+        versions = self.system.json("cloud", "versions", f"{TARGET}/{self.name}/{path}")["versions"]
+        return [int(version["content"]["size_bytes"]) for version in sorted(versions, key=lambda version: int(version["version"]))]
+
+    def cloud_put(self, path, size):
+        data = self.content(size)
+        source = self.system.home / Path(path).name
+        source.write_bytes(data)
+        self.system.done("cloud", "put", source, f"{TARGET}/{self.name}/{Path(path).parent}")
+        return data
+
+    def marker(self, name):
+        """Lets the agent see something that was made after all that was done before, so that what it passes over is passed over."""
+        (self.folder / name).write_bytes(b"")
+        self.system.awaited("the cloud has the marker", lambda: name in self.nodes())
+
+    def is_kept(self, path, data):
+        """Whether a document's content is in its history, in the cloud or at the source."""
+        at = f"{TARGET}/{self.name}/{path}"
+        versions = self.system.json("cloud", "versions", at)["versions"]
+        contents = [self.system.run("cloud", "cat", at, "--version", str(version["version"]), text=False).stdout for version in versions]
+        kept = self.system.json("versions", self.folder / path)["versions"]
+        return data in contents or len(data) in [int(version["size_bytes"]) for version in kept]
+
+
+class Promises:
+    """The tests that are the same for each server."""
+
+    def s_b02_a_document_is_overwritten_renamed_moved_and_deleted(self):
+        self.client.mkdir("drafts")
+        sizes = [3_000, 200_000, 10, 70_000, 0, 1_000_000]
+        for size in sizes:
+            self.put("plan.txt", size)
+        node = self.nodes()["plan.txt"]
+        self.client.rename("plan.txt", "Plan für 2027.txt")
+        self.in_step()
+        self.client.rename("Plan für 2027.txt", "drafts/plan.txt")
+        self.in_step()
+        self.assertEqual(self.nodes()["drafts/plan.txt"], node)
+        self.put("drafts/plan.txt", 5_000)
+        self.assertEqual(self.nodes()["drafts/plan.txt"], node)
+        self.assertEqual(self.sizes("drafts/plan.txt"), [*sizes, 5_000])
+        self.delete("drafts/plan.txt")
+
+    def s_b02_what_is_overwritten_again_and_again_is_one_document(self):
+        sizes = [40_000 + size for size in range(12)]
+        for size in sizes:
+            self.client.put("minutes.txt", self.content(size))
+        self.in_step()
+        versions = self.sizes("minutes.txt")
+        self.assertLessEqual(set(versions), set(sizes))
+        self.assertEqual(versions[-1], sizes[-1])
+
+    def s_b02_folders_are_made_renamed_moved_and_deleted(self):
+        for folder in ("offers", "offers/open", "archive"):
+            self.client.mkdir(folder)
+        self.in_step()
+        self.put("offers/open/one.txt", 100)
+        nodes = self.nodes()
+        self.client.rename("offers/open", "offers/closed")
+        self.in_step()
+        self.client.rename("offers/closed", "archive/closed")
+        self.in_step()
+        for before, after in (("offers/open", "archive/closed"), ("offers/open/one.txt", "archive/closed/one.txt"), ("offers", "offers")):
+            self.assertEqual(self.nodes()[after], nodes[before])
+        for folder in ("offers", "archive"):
+            Case.trashed |= {"offers", "archive", "closed", "one.txt"}
+            self.client.delete_folder(folder)
+            self.assertFalse((self.folder / folder).exists())
+            self.in_step()
+
+    def s_b02_a_tree_of_documents_arrives_and_is_replaced(self):
+        with tempfile.TemporaryDirectory() as made:
+            for number in range(TREE_DOCUMENTS):
+                folder = Path(made, "tree", f"part {number % TREE_FOLDERS}")
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / f"{number}.bin").write_bytes(self.content(number * 1_500))
+            self.client.put_tree(made)
+            self.assertEqual(tree_of(self.folder / "tree"), tree_of(Path(made, "tree")))
+        self.in_step()
+        nodes = self.nodes()
+        self.client.rename("tree", "wood")
+        for number in range(TREE_FOLDERS):
+            self.client.rename(f"wood/part {number}", f"wood/side {number}")
+            self.client.put(f"wood/side {number}/{number}.bin", self.content(20_000))
+        self.in_step()
+        moved = {path.replace("tree", "wood").replace("part", "side"): node for path, node in nodes.items() if path.startswith("tree")}
+        self.assertEqual({path: node for path, node in self.nodes().items() if path.startswith("wood")}, moved)
+
+    def s_b02_an_editor_saves_by_way_of_a_temporary_name(self):
+        old = self.put("letter.txt", 9_000)
+        node = self.nodes()["letter.txt"]
+        Case.trashed.add("~backup.tmp")
+        new = self.content(9_500)
+        self.client.put("~letter.tmp", new)
+        self.client.rename("letter.txt", "~backup.tmp")
+        self.client.rename("~letter.tmp", "letter.txt")
+        self.client.delete("~backup.tmp")
+        self.in_step()
+        self.assertEqual((self.folder / "letter.txt").read_bytes(), new)
+        print(self.nodes()["letter.txt"] == node, self.sizes("letter.txt"), self.is_kept("letter.txt", old))
+
+    def s_b02_what_the_cloud_wrote_is_read_and_written_back(self):
+        self.client.mkdir("shared")
+        self.in_step()
+        first = self.cloud_put("shared/report.bin", 50_000)
+        self.in_step()
+        self.assertEqual(self.client.get("shared/report.bin"), first)
+        second = self.put("shared/report.bin", 60_000)
+        third = self.cloud_put("shared/report.bin", 20)
+        self.in_step()
+        self.assertEqual(self.client.get("shared/report.bin"), third)
+        self.assertTrue(self.is_kept("shared/report.bin", first) and self.is_kept("shared/report.bin", second))
+        at = f"{TARGET}/{self.name}/shared"
+        self.system.done("cloud", "mv", f"{at}/report.bin", f"{at}/final.bin")
+        self.in_step()
+        self.assertEqual(self.client.list("shared"), {"final.bin"})
+        Case.trashed.add("final.bin")
+        self.system.done("cloud", "rm", f"{at}/final.bin")
+        self.in_step()
+        self.assertEqual(self.client.list("shared"), set())
+
+    def s_b02_s_b23_no_part_of_a_slow_upload_is_in_the_cloud(self):
+        data = self.content(LARGE_BYTES)
+        sending = self.client.sending("slow.bin")
+        self.addCleanup(sending.abandon)
+        sending.send(data[: LARGE_BYTES // 2])
+        self.awaits_part(LARGE_BYTES // 4)
+        self.marker("while it is sent")
+        self.assertNotIn("slow.bin", self.nodes())
+        sending.send(data[LARGE_BYTES // 2 :])
+        sending.finish()
+        self.in_step()
+        self.assertEqual((self.folder / "slow.bin").read_bytes(), data)
+        self.assertEqual(self.sizes("slow.bin"), [LARGE_BYTES])
+
+    def awaits_part(self, size):
+        """Waits until the server wrote a part of an upload, under whatever name."""
+        large = lambda: any(path.is_file() and size <= path.stat().st_size < LARGE_BYTES for path in self.folder.iterdir())
+        self.system.awaited("the server wrote a part", large)
+
+
+class WrittenBySmb(Promises, Case):
+    server_type, client_type = Samba, Smb
+
+
+class WrittenByFtp(Promises, Case):
+    server_type, client_type = Vsftpd, Ftp
+
+
+class WrittenByDav(Promises, Case):
+    server_type, client_type = Apache, Dav
