@@ -115,13 +115,18 @@ class Case(unittest.TestCase):
         data = self.content(size)
         source = self.system.home / Path(path).name
         source.write_bytes(data)
-        self.system.done("cloud", "put", source, f"{TARGET}/{self.name}/{Path(path).parent}")
+        self.system.done("cloud", "put", source, f"{TARGET}/{self.name}/{path}")
         return data
 
     def marker(self, name):
         """Lets the agent see something that was made after all that was done before, so that what it passes over is passed over."""
         (self.folder / name).write_bytes(b"")
         self.system.awaited("the cloud has the marker", lambda: name in self.nodes())
+
+    def marker_from_cloud(self, name):
+        """The same for what was done in the cloud."""
+        self.cloud_put(name, 0)
+        self.system.awaited("the marker is here", (self.folder / name).exists)
 
     def is_kept(self, path, data):
         """Whether a document's content is in its history, in the cloud or at the source."""
@@ -196,18 +201,29 @@ class Promises:
         moved = {path.replace("tree", "wood").replace("part", "side"): node for path, node in nodes.items() if path.startswith("tree")}
         self.assertEqual({path: node for path, node in self.nodes().items() if path.startswith("wood")}, moved)
 
-    def s_b02_an_editor_saves_by_way_of_a_temporary_name(self):
-        old = self.put("letter.txt", 9_000)
-        node = self.nodes()["letter.txt"]
-        Case.trashed.add("~backup.tmp")
-        new = self.content(9_500)
-        self.client.put("~letter.tmp", new)
-        self.client.rename("letter.txt", "~backup.tmp")
-        self.client.rename("~letter.tmp", "letter.txt")
-        self.client.delete("~backup.tmp")
+    def s_b02_an_editor_saves_over_the_document(self):
+        Case.trashed.add("letter.tmp")
+        sizes = [9_000, 8_000, 7_000]
+        for size in sizes:
+            data = self.content(size)
+            self.client.put("letter.tmp", data)
+            self.client.replace("letter.tmp", "letter.txt")
+            self.in_step()
+            self.assertEqual((self.folder / "letter.txt").read_bytes(), data)
+        self.assertEqual(self.sizes("letter.txt"), sizes)
+
+    def s_b02_an_editor_puts_the_document_aside_and_saves_another(self):
+        old, new = self.put("essay.txt", 9_000), self.content(9_500)
+        Case.trashed |= {"essay.bak", "essay.tmp"}
+        self.client.put("essay.tmp", new)
+        self.client.rename("essay.txt", "essay.bak")
+        self.client.rename("essay.tmp", "essay.txt")
+        self.client.delete("essay.bak")
         self.in_step()
-        self.assertEqual((self.folder / "letter.txt").read_bytes(), new)
-        print(self.nodes()["letter.txt"] == node, self.sizes("letter.txt"), self.is_kept("letter.txt", old))
+        self.assertEqual((self.folder / "essay.txt").read_bytes(), new)
+        # Who saw each step has another document now, and the former one in the trash.
+        trashed = [trashed["node"] for trashed in self.system.json("cloud", "trash", SITE)["nodes"]]
+        self.assertTrue(self.is_kept("essay.txt", old) or "essay.bak" in [node["name"] for node in trashed])
 
     def s_b02_what_the_cloud_wrote_is_read_and_written_back(self):
         self.client.mkdir("shared")
@@ -229,13 +245,10 @@ class Promises:
         self.in_step()
         self.assertEqual(self.client.list("shared"), set())
 
-    def s_b02_s_b23_no_part_of_a_slow_upload_is_in_the_cloud(self):
+    def s_b02_s_b23_no_part_of_an_upload_that_goes_on_is_in_the_cloud(self):
         data = self.content(LARGE_BYTES)
-        sending = self.client.sending("slow.bin")
-        self.addCleanup(sending.abandon)
-        sending.send(data[: LARGE_BYTES // 2])
-        self.awaits_part(LARGE_BYTES // 4)
-        self.marker("while it is sent")
+        sending = self.part_of("slow.bin", data)
+        self.marker("while slow.bin is sent")
         self.assertNotIn("slow.bin", self.nodes())
         sending.send(data[LARGE_BYTES // 2 :])
         sending.finish()
@@ -243,14 +256,85 @@ class Promises:
         self.assertEqual((self.folder / "slow.bin").read_bytes(), data)
         self.assertEqual(self.sizes("slow.bin"), [LARGE_BYTES])
 
-    def awaits_part(self, size):
-        """Waits until the server wrote a part of an upload, under whatever name."""
-        large = lambda: any(path.is_file() and size <= path.stat().st_size < LARGE_BYTES for path in self.folder.iterdir())
-        self.system.awaited("the server wrote a part", large)
+    def s_b02_an_upload_that_is_cut_off_is_made_good(self):
+        old, data = self.put("cut.bin", 30_000), self.content(LARGE_BYTES)
+        sending = self.part_of("cut.bin", data)
+        self.marker("while cut.bin is sent")
+        self.assertEqual(self.sizes("cut.bin"), [len(old)])
+        sending.cut()
+        self.in_step()
+        # What the server leaves is the document until somebody makes it good: nobody writes to it any more.
+        left = (self.folder / "cut.bin").read_bytes()
+        self.assertTrue(left == old or data.startswith(left))
+        sizes = self.sizes("cut.bin")
+        self.assertEqual(sizes, [len(old)] if left == old else [len(old), len(left)])
+        self.client.go_on("cut.bin", data, left)
+        self.in_step()
+        self.assertEqual((self.folder / "cut.bin").read_bytes(), data)
+        self.assertEqual(self.sizes("cut.bin"), [*sizes, LARGE_BYTES])
+
+    def s_b02_what_the_cloud_writes_during_an_upload_and_what_is_uploaded_are_kept(self):
+        self.put("both.bin", 30_000)
+        data = self.content(LARGE_BYTES)
+        sending = self.part_of("both.bin", data)
+        there = self.cloud_put("both.bin", 40_000)
+        self.marker_from_cloud("while both.bin is sent")
+        sending.send(data[LARGE_BYTES // 2 :])
+        sending.finish()
+        self.in_step()
+        self.assertIn((self.folder / "both.bin").read_bytes(), (there, data))
+        self.assertTrue(self.is_kept("both.bin", there) and self.is_kept("both.bin", data))
+
+    def s_b02_a_download_that_goes_on_while_the_cloud_writes_is_of_one_version(self):
+        old = self.put("read.bin", 3 * LARGE_BYTES)
+        reading = self.client.reading("read.bin")
+        self.addCleanup(reading.close)
+        begun = reading.read(1_000)
+        new = self.cloud_put("read.bin", 50_000)
+        self.in_step()
+        self.assertEqual((self.folder / "read.bin").read_bytes(), new)
+        self.assertEqual(begun + reading.read(), old)
+
+    def part_of(self, path, data):
+        """Begins an upload, and waits until the server wrote a part of it, under whatever name."""
+        sending = self.client.sending(path)
+        self.addCleanup(sending.abandon)
+        before = {path: path.stat().st_size for path in self.folder.iterdir()}
+        sending.send(data[: LARGE_BYTES // 2])
+        grown = lambda: any(before.get(path, 0) != path.stat().st_size >= LARGE_BYTES // 4 for path in self.folder.iterdir())
+        self.system.awaited("the server wrote a part", grown)
+        return sending
 
 
 class WrittenBySmb(Promises, Case):
     server_type, client_type = Samba, Smb
+
+    def s_b02_edge_f06_what_a_client_holds_open_is_replaced_once_it_is_closed(self):
+        old = self.put("held.txt", 5_000)
+        session = self.client.open_session("open held.txt")
+        self.addCleanup(session.abandon)
+        session.expects("for read/write fnum 1")
+        there = self.cloud_put("held.txt", 6_000)
+        self.marker_from_cloud("while held.txt is open")
+        self.assertEqual((self.folder / "held.txt").read_bytes(), old)
+        here = self.content(7_000)
+        self.client.put("held.txt", here)
+        self.marker("while held.txt is still open")
+        self.assertEqual((self.folder / "held.txt").read_bytes(), here)
+        session.send(b"close 1\n")
+        session.finish()
+        self.in_step()
+        self.assertEqual(self.client.get("held.txt"), there)
+        self.assertTrue(self.is_kept("held.txt", here))
+
+    def s_b02_attributes_are_no_content_and_stay_when_the_cloud_writes(self):
+        self.put("hidden.txt", 5_000)
+        self.client.session("setmode hidden.txt +h")
+        self.marker("after hidden.txt is hidden")
+        self.assertEqual(self.sizes("hidden.txt"), [5_000])
+        self.cloud_put("hidden.txt", 6_000)
+        self.in_step()
+        self.assertRegex(self.client.session("allinfo hidden.txt"), b"attributes: .*H")
 
 
 class WrittenByFtp(Promises, Case):
@@ -259,3 +343,33 @@ class WrittenByFtp(Promises, Case):
 
 class WrittenByDav(Promises, Case):
     server_type, client_type = Apache, Dav
+
+    def s_b02_a_client_locks_writes_and_unlocks(self):
+        token = self.client.lock("locked.txt")
+        self.client.put("locked.txt", self.content(5_000), f"If: (<{token}>)")
+        self.in_step()
+        there = self.cloud_put("locked.txt", 6_000)
+        self.in_step()
+        self.assertEqual(self.client.get("locked.txt"), there)
+        self.client.put("locked.txt", self.content(7_000), f"If: (<{token}>)")
+        self.in_step()
+        self.client.method("UNLOCK", "locked.txt", f"Lock-Token: <{token}>")
+        self.put("locked.txt", 8_000)
+        self.assertEqual(self.sizes("locked.txt"), [5_000, 6_000, 7_000, 8_000])
+
+    def s_b02_what_is_copied_is_another_document(self):
+        self.put("form.txt", 5_000)
+        self.client.method("COPY", "form.txt", f"Destination: {self.client.url('form of 2027.txt')}")
+        self.in_step()
+        nodes = self.nodes()
+        self.assertNotEqual(nodes["form.txt"], nodes["form of 2027.txt"])
+        self.put("form of 2027.txt", 6_000)
+        self.assertEqual((self.sizes("form.txt"), self.sizes("form of 2027.txt")), ([5_000], [5_000, 6_000]))
+
+    def s_b02_properties_of_the_server_are_no_content(self):
+        self.put("titled.txt", 5_000)
+        self.client.set_property("titled.txt", "colour", "green")
+        self.in_step()
+        self.client.rename("titled.txt", "named.txt")
+        self.in_step()
+        self.assertEqual(self.sizes("named.txt"), [5_000])

@@ -2,9 +2,11 @@
 
 import ftplib
 import io
+import re
 import socket
 import struct
 import subprocess
+import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
@@ -42,6 +44,19 @@ class Sending:
     abandon = cut
 
 
+class Session(Sending):
+    """A program that takes commands."""
+
+    def expects(self, text):
+        """Waits until it says this; its output until then is gone."""
+        said = b""
+        while text.encode() not in said:
+            byte = self.process.stdout.read(1)
+            if not byte:
+                raise AssertionError(f"{self.command} said {said}")
+            said += byte
+
+
 class Reading:
     """A download by a program that writes to its standard output."""
 
@@ -71,6 +86,18 @@ class Smb:
     def get(self, path):
         return self.session(f'get "{path}" -')
 
+    def go_on(self, path, data, left):
+        with tempfile.NamedTemporaryFile() as local:
+            local.write(data)
+            local.flush()
+            self.session(f'reput "{local.name}" "{path}"')
+
+    def open_session(self, command):
+        """A session that goes on after a command."""
+        session = Session(self.command)
+        session.send(f"{command}\n".encode())
+        return session
+
     def sending(self, path):
         return Sending([*self.command, "--command", f'put - "{path}"'])
 
@@ -79,6 +106,9 @@ class Smb:
 
     def rename(self, path, to):
         self.session(f'rename "{path}" "{to}"')
+
+    def replace(self, path, to):
+        self.session(f'rename "{path}" "{to}" -f')
 
     def mkdir(self, path):
         self.session(f'mkdir "{path}"')
@@ -113,6 +143,9 @@ class Ftp:
         with self.connection() as ftp:
             ftp.storbinary(f"STOR {path}", io.BytesIO(data), rest=rest)
 
+    def go_on(self, path, data, left):
+        self.put(path, data[len(left) :], rest=len(left))
+
     def get(self, path):
         got = io.BytesIO()
         with self.connection() as ftp:
@@ -128,6 +161,8 @@ class Ftp:
     def rename(self, path, to):
         with self.connection() as ftp:
             ftp.rename(path, to)
+
+    replace = rename
 
     def mkdir(self, path):
         with self.connection() as ftp:
@@ -218,6 +253,10 @@ class Dav:
     def put(self, path, data, *headers):
         self.call("--upload-file", "-", *(word for header in headers for word in ("--header", header)), self.url(path), data=data)
 
+    def go_on(self, path, data, left):
+        """There is nothing to go on from: what is cut off is gone."""
+        self.put(path, data)
+
     def get(self, path):
         return self.call(self.url(path))
 
@@ -229,6 +268,8 @@ class Dav:
 
     def rename(self, path, to):
         self.method("MOVE", path, f"Destination: {self.url(to)}")
+
+    replace = rename
 
     def mkdir(self, path):
         self.method("MKCOL", f"{path}/")
@@ -253,3 +294,13 @@ class Dav:
                 self.mkdir(name)
             if files := [str(path) for path in at.iterdir() if path.is_file()]:
                 self.call("--upload-file", "{" + ",".join(files) + "}", self.url(name) + "/")
+
+    def lock(self, path):
+        """Locks a document, also one that is not there yet, and returns the token."""
+        scope = b'<lockinfo xmlns="DAV:"><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>'
+        answer = self.method("LOCK", path, "Timeout: Second-600", data=scope).decode()
+        return re.search(r"opaquelocktoken:[^<]+", answer).group()
+
+    def set_property(self, path, name, value):
+        update = f'<propertyupdate xmlns="DAV:"><set><prop><{name} xmlns="urn:x">{value}</{name}></prop></set></propertyupdate>'
+        self.method("PROPPATCH", path, data=update.encode())
