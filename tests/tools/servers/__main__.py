@@ -7,6 +7,7 @@ A server that is not installed is skipped, or with --all a failure. Needs Python
 """
 
 import argparse
+import signal
 import sys
 import unittest
 from pathlib import Path
@@ -22,6 +23,8 @@ def main():
     parser.add_argument("pattern", nargs="?", default="*", help="only tests whose names it fits")
     parser.add_argument("--all", action="store_true", help="all servers must be installed")
     arguments = parser.parse_args()
+    # Whoever ends this ends its servers too, which have sessions of their own.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     cases.World.program = arguments.program.resolve()
     loader = unittest.TestLoader()
     loader.testMethodPrefix, loader.testNamePatterns = "s_b02_", [f"*{arguments.pattern}*"]

@@ -6,7 +6,6 @@ import re
 import socket
 import struct
 import subprocess
-import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
@@ -87,14 +86,12 @@ class Smb:
         return self.session(f'get "{path}" -')
 
     def go_on(self, path, data, left):
-        with tempfile.NamedTemporaryFile() as local:
-            local.write(data)
-            local.flush()
-            self.session(f'reput "{local.name}" "{path}"')
+        """From its beginning: `reput` of some versions writes what is missing to the wrong place."""
+        self.put(path, data)
 
     def open_session(self, command):
         """A session that goes on after a command."""
-        session = Session(self.command)
+        session = Session(["stdbuf", "--output=L", *self.command])
         session.send(f"{command}\n".encode())
         return session
 
@@ -203,20 +200,25 @@ class FtpTransfer:
 
     def __init__(self, ftp, command):
         self.ftp, self.data = ftp, ftp.transfercmd(command)
+        self.file = self.data.makefile("rb")
 
     def send(self, data):
         self.data.sendall(data)
 
-    def read(self, length=1 << 30):
-        return self.data.makefile("rb").read(length)
+    def read(self, length=-1):
+        return self.file.read(length)
 
     def finish(self):
-        self.data.close()
+        self.end()
         self.ftp.voidresp()
         self.ftp.quit()
 
-    def abandon(self):
+    def end(self):
+        self.file.close()
         self.data.close()
+
+    def abandon(self):
+        self.end()
         self.ftp.close()
 
     close = abandon
@@ -224,7 +226,7 @@ class FtpTransfer:
     def cut(self):
         """Resets the data connection: a mere end of it would be the end of the document."""
         self.data.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.data.close()
+        self.end()
         try:
             self.ftp.voidresp()
         except ftplib.error_temp:

@@ -33,7 +33,7 @@ disable netbios = yes
 disable spoolss = yes
 load printers = no
 kernel oplocks = yes
-smb2 max credits = 16
+smb2 max credits = 8
 smb2 max write = 65536
 [documents]
 path = {folder}
