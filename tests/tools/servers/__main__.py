@@ -3,18 +3,28 @@
 
 Usage: python3 tests/tools/servers target/release/skybridge [--all] [PATTERN]
 
-A server that is not installed is skipped, or with --all a failure. Needs Python 3, Linux and nothing else; Samba only runs as root.
+Each server has a pair of its own, and all work at one time. A server that is not installed is skipped, or with --all a failure. Needs
+Python 3 and Linux, and nothing else; Samba runs as root only.
 """
 
 import argparse
+import io
 import signal
 import sys
+import threading
 import unittest
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "kills")]
 
-import cases
+from cases import CASES, Case
+
+
+def work(tests, results):
+    """Runs the tests of one server, and prints what became of them."""
+    stream = io.StringIO()
+    results.append(unittest.TextTestRunner(stream, verbosity=2).run(tests))
+    print(stream.getvalue(), flush=True)
 
 
 def main():
@@ -23,20 +33,26 @@ def main():
     parser.add_argument("pattern", nargs="?", default="*", help="only tests whose names it fits")
     parser.add_argument("--all", action="store_true", help="all servers must be installed")
     arguments = parser.parse_args()
-    # Whoever ends this ends its servers too, which have sessions of their own.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    cases.World.program = arguments.program.resolve()
+    Case.program = arguments.program.resolve()
     loader = unittest.TestLoader()
     loader.testMethodPrefix, loader.testNamePatterns = "s_b02_", [f"*{arguments.pattern}*"]
-    tests = loader.loadTestsFromModule(cases)
+    # Whoever ends this ends the servers too, which have sessions of their own.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    results = []
+    threads = [threading.Thread(target=work, args=(loader.loadTestsFromTestCase(case), results), daemon=True) for case in CASES]
     try:
-        result = unittest.TextTestRunner(verbosity=2).run(tests)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     finally:
-        cases.World.end()
-    if arguments.all and result.skipped:
-        print("skipped, though --all was given")
+        for case in CASES:
+            case.stop()
+    if arguments.all and any(result.skipped for result in results):
+        print("not all servers are installed")
         return 1
-    return 0 if result.wasSuccessful() else 1
+    # A thread that broke has no result.
+    return 0 if len(results) == len(CASES) and all(result.wasSuccessful() for result in results) else 1
 
 
 if __name__ == "__main__":

@@ -15,45 +15,34 @@ LARGE_BYTES = 2 << 20
 TREE_FOLDERS, TREE_DOCUMENTS = 5, 50
 
 
-class World:
-    """A pair with a synced folder, which all servers share, made at the first use; and the servers."""
-
-    program, system, made, servers = None, None, None, []
-
-    @classmethod
-    def get(cls):
-        if cls.system is None:
-            cls.made = tempfile.TemporaryDirectory(prefix="skybridge-servers-", ignore_cleanup_errors=True)
-            # Servers that run as somebody else have to get through.
-            Path(cls.made.name).chmod(0o711)
-            cls.system = System(cls.program, cls.made.name, ["--delete-source"])
-        return cls.system
-
-    @classmethod
-    def end(cls):
-        for server in cls.servers:
-            server.stop()
-        if cls.system:
-            cls.system.stop()
-            cls.made.cleanup()
-
-
 class Case(unittest.TestCase):
-    """One server over a folder of its own inside of the synced one."""
+    """A pair, and one server over a folder inside of the synced one."""
 
-    server_type = client_type = None
+    program = system = server = server_type = client_type = None
 
     @classmethod
     def setUpClass(cls):
         if reason := cls.server_type.missing():
             raise unittest.SkipTest(reason)
-        cls.random = random.Random(cls.__name__)
-        cls.system = World.get()
-        cls.name = cls.server_type.__name__.lower()
-        cls.folder, cls.target = cls.system.folder / cls.name, f"{TARGET}/{cls.name}"
-        cls.server = cls.server_type(cls.system.home / f"{cls.name}.server", cls.folder)
-        World.servers.append(cls.server)
-        cls.client, cls.fetched = cls.client_type(cls.server), {}
+        cls.random, cls.fetched = random.Random(cls.__name__), {}
+        # What clients deleted, which alone may be in the trash. Apache's list of what is locked before it is made is among it: what a server
+        # keeps in files of the library are documents like others.
+        cls.trashed = {".locknull"}
+        home = tempfile.TemporaryDirectory(prefix="skybridge-servers-", ignore_cleanup_errors=True)
+        cls.addClassCleanup(home.cleanup)
+        # A server that runs as somebody else has to get through.
+        Path(home.name).chmod(0o711)
+        cls.addClassCleanup(cls.stop)
+        cls.system = System(cls.program, home.name, ["--delete-source"])
+        cls.folder, cls.target = cls.system.folder / "served", f"{TARGET}/served"
+        cls.server = cls.server_type(cls.system.home / "server", cls.folder)
+        cls.client = cls.client_type(cls.server)
+
+    @classmethod
+    def stop(cls):
+        for running in (cls.server, cls.system):
+            if running:
+                running.stop()
 
     @classmethod
     def tearDownClass(cls):
@@ -69,10 +58,6 @@ class Case(unittest.TestCase):
             if "panicked" in (cls.system.home / f"{role}.log").read_text():
                 raise Failed(f"the {role} panicked: {cls.system.log(role)}")
 
-    # What all servers' clients have deleted so far: the trash is one. Apache's list of what is locked before it is made is among it: what a
-    # server keeps in files of the library are documents like others.
-    trashed = {".locknull"}
-
     def content(self, size):
         return self.random.randbytes(size)
 
@@ -85,8 +70,14 @@ class Case(unittest.TestCase):
         return data
 
     def delete(self, path):
-        Case.trashed.add(Path(path).name)
+        self.trashed.add(Path(path).name)
         self.client.delete(path)
+        self.assertFalse((self.folder / path).exists())
+        self.in_step()
+
+    def delete_folder(self, path):
+        self.trashed |= {path, *(below.name for below in (self.folder / path).rglob("*"))}
+        self.client.delete_folder(path)
         self.assertFalse((self.folder / path).exists())
         self.in_step()
 
@@ -213,12 +204,9 @@ class Promises:
         for before, after in (("offers/open", "archive/closed"), ("offers/open/one.txt", "archive/closed/one.txt"), ("offers", "offers")):
             self.assertEqual(self.nodes()[after], nodes[before])
         for folder in ("offers", "archive"):
-            Case.trashed |= {"offers", "archive", "closed", "one.txt"}
-            self.client.delete_folder(folder)
-            self.assertFalse((self.folder / folder).exists())
-            self.in_step()
+            self.delete_folder(folder)
 
-    def s_b02_a_tree_of_documents_arrives_and_is_replaced(self):
+    def s_b02_a_tree_of_documents_arrives_is_replaced_and_deleted(self):
         with tempfile.TemporaryDirectory() as made:
             for number in range(TREE_DOCUMENTS):
                 folder = Path(made, "tree", f"part {number % TREE_FOLDERS}")
@@ -235,10 +223,11 @@ class Promises:
         self.in_step()
         moved = {path.replace("tree", "wood").replace("part", "side"): node for path, node in nodes.items() if path.startswith("tree")}
         self.assertEqual({path: node for path, node in self.nodes().items() if path.startswith("wood")}, moved)
+        self.delete_folder("wood")
 
     def s_b02_an_editor_saves_over_the_document(self):
         old, new = self.put("letter.txt", 9_000), self.content(9_500)
-        Case.trashed |= {"letter.txt", "letter.tmp"}
+        self.trashed |= {"letter.txt", "letter.tmp"}
         self.client.put("letter.tmp", new)
         self.client.replace("letter.tmp", "letter.txt")
         self.in_step()
@@ -248,7 +237,7 @@ class Promises:
 
     def s_b02_an_editor_puts_the_document_aside_and_saves_another(self):
         old, new = self.put("essay.txt", 9_000), self.content(9_500)
-        Case.trashed |= {"essay.bak", "essay.tmp"}
+        self.trashed |= {"essay.bak", "essay.tmp"}
         self.client.put("essay.tmp", new)
         self.client.rename("essay.txt", "essay.bak")
         self.client.rename("essay.tmp", "essay.txt")
@@ -273,7 +262,7 @@ class Promises:
         self.system.done("cloud", "mv", f"{at}/report.bin", f"{at}/final.bin")
         self.in_step()
         self.assertEqual(self.client.list("shared"), {"final.bin"})
-        Case.trashed.add("final.bin")
+        self.trashed.add("final.bin")
         self.system.done("cloud", "rm", f"{at}/final.bin")
         self.in_step()
         self.assertEqual(self.client.list("shared"), set())
@@ -406,3 +395,6 @@ class WrittenByDav(Promises, Case):
         self.client.rename("titled.txt", "named.txt")
         self.in_step()
         self.assertEqual(self.sizes("named.txt"), [5_000])
+
+
+CASES = WrittenBySmb, WrittenByFtp, WrittenByDav

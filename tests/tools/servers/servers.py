@@ -126,7 +126,7 @@ class Server:
 
     def listens(self):
         deadline = time.monotonic() + START_SECONDS
-        while self.process.poll() is None and time.monotonic() < deadline:
+        while time.monotonic() < deadline and os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return True
@@ -135,11 +135,10 @@ class Server:
         return False
 
     def stop(self):
-        try:
+        """Ends it with the processes that it started. Until it is waited for nobody else's have its number."""
+        if self.process.returncode is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self.process.wait()
+            self.process.wait()
 
 
 class Samba(Server):
