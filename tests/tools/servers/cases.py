@@ -25,8 +25,8 @@ class Case(unittest.TestCase):
         if reason := cls.server_type.missing():
             raise unittest.SkipTest(reason)
         cls.random, cls.fetched = random.Random(cls.__name__), {}
-        # What clients deleted, which alone may be in the trash. Apache's list of what is locked before it is made is among it: what a server
-        # keeps in files of the library are documents like others.
+        # What clients deleted, which alone may be in the trash. Apache's list of what is locked before it is made is among it: what a
+        # server keeps in files of the library are documents like others.
         cls.trashed = {".locknull"}
         home = tempfile.TemporaryDirectory(prefix="skybridge-servers-", ignore_cleanup_errors=True)
         cls.addClassCleanup(home.cleanup)

@@ -24,7 +24,8 @@ class Sending:
     """An upload by a program that reads its standard input."""
 
     def __init__(self, command):
-        self.command, self.process = command, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.command = command
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def send(self, data):
         self.process.stdin.write(data)
@@ -74,7 +75,8 @@ class Smb:
     """smbclient: one call is one session."""
 
     def __init__(self, server):
-        self.command = ["smbclient", f"--configfile={server.home / 'config'}", "//127.0.0.1/documents", f"--port={server.port}", "--no-pass"]
+        config = f"--configfile={server.home / 'config'}"
+        self.command = ["smbclient", config, "//127.0.0.1/documents", f"--port={server.port}", "--no-pass"]
 
     def session(self, *commands, data=b""):
         return run([*self.command, "--command", "; ".join(commands)], data)

@@ -83,6 +83,11 @@ Dav On
 """
 
 
+def found(program):
+    """Returns where a program is, also where only root looks for it."""
+    return shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
+
+
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return taken.getsockname()[1]
@@ -97,7 +102,7 @@ class Server:
     @classmethod
     def missing(cls):
         """Returns why this server cannot be run here, or nothing."""
-        absent = [need for need in cls.needs if not (shutil.which(need) or Path(need).exists())]
+        absent = [need for need in cls.needs if not (found(need) or Path(need).exists())]
         return f"not installed: {', '.join(map(str, absent))}" if absent else None
 
     def __init__(self, home, folder):
@@ -121,7 +126,7 @@ class Server:
         # A session of its own, so that the processes which it starts can be ended with it.
         as_user = {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
         with open(self.home / "output", "a") as output:
-            self.process = subprocess.Popen([shutil.which(self.needs[0]), *arguments], stdin=subprocess.DEVNULL, stdout=output,
+            self.process = subprocess.Popen([found(self.needs[0]), *arguments], stdin=subprocess.DEVNULL, stdout=output,
                                             stderr=output, start_new_session=True, **as_user)
 
     def listens(self):
