@@ -20,11 +20,8 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "kil
 from cases import CASES, Case
 
 
-def work(tests, results):
-    """Runs the tests of one server, and prints what became of them."""
-    stream = io.StringIO()
+def work(tests, stream, results):
     results.append(unittest.TextTestRunner(stream, verbosity=2).run(tests))
-    print(stream.getvalue(), flush=True)
 
 
 def main():
@@ -38,16 +35,18 @@ def main():
     loader.testMethodPrefix, loader.testNamePatterns = "s_b02_", [f"*{arguments.pattern}*"]
     # Whoever ends this ends the servers too, which have sessions of their own.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    results = []
-    threads = [threading.Thread(target=work, args=(loader.loadTestsFromTestCase(case), results), daemon=True) for case in CASES]
+    results, streams = [], [io.StringIO() for _ in CASES]
+    work_of = lambda case, stream: threading.Thread(target=work, args=(loader.loadTestsFromTestCase(case), stream, results), daemon=True)
+    threads = [work_of(*each) for each in zip(CASES, streams)]
     try:
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     finally:
-        for case in CASES:
+        for case, stream in zip(CASES, streams):
             case.stop()
+            print(stream.getvalue(), flush=True)
     if arguments.all and any(result.skipped for result in results):
         print("not all servers are installed")
         return 1
