@@ -1,23 +1,11 @@
 """What must hold once both sides are at rest: equal trees, nothing lost, nothing back, nothing torn."""
 
 import json
-import os
-import shutil
 from pathlib import Path
 
-from system import SITE, TARGET
+from system import SITE, TARGET, tree_of
 
 ATTIC = f"{SITE}/Attic"
-
-
-def tree_of(folder):
-    """Returns what is below a folder: bytes of documents, None for folders."""
-    tree = {}
-    for at, folders, documents in os.walk(folder):
-        relative = Path(at).relative_to(folder)
-        tree.update({str(relative / name): None for name in folders})
-        tree.update({str(relative / name): Path(at, name).read_bytes() for name in documents})
-    return tree
 
 
 def lies_in(path, tops):
@@ -35,7 +23,7 @@ class Check:
 
     def round(self):
         """Compares and searches; returns what is wrong."""
-        here, there = tree_of(self.system.folder), self.download()
+        here, there = tree_of(self.system.folder), self.system.download()
         nodes = self.system.json("cloud", "tree", TARGET)["nodes"]
         self.failures = []
         troubled = self.troubled()
@@ -46,13 +34,6 @@ class Check:
         self.take_up(here, there)
         self.heal(troubled)
         return self.failures
-
-    def download(self):
-        into = self.system.home / "download"
-        shutil.rmtree(into, ignore_errors=True)
-        into.mkdir()
-        self.system.done("cloud", "get", "-r", TARGET, into)
-        return tree_of(into / "Documents")
 
     def troubled(self):
         """Returns the members whose state says why the sides may differ."""

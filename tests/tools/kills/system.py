@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -30,6 +31,16 @@ most = 1000000
 
 class Failed(Exception):
     """Something is not as it must be."""
+
+
+def tree_of(folder):
+    """Returns what is below a folder: bytes of documents, None for folders."""
+    tree = {}
+    for at, folders, documents in os.walk(folder):
+        relative = Path(at).relative_to(folder)
+        tree.update({str(relative / name): None for name in folders})
+        tree.update({str(relative / name): Path(at, name).read_bytes() for name in documents})
+    return tree
 
 
 class System:
@@ -148,6 +159,14 @@ class System:
 
     def json(self, *arguments):
         return json.loads(self.done("--output", "json", *arguments))
+
+    def download(self):
+        """Returns what the cloud has of the folder, as `tree_of` does."""
+        into = self.home / "download"
+        shutil.rmtree(into, ignore_errors=True)
+        into.mkdir()
+        self.done("cloud", "get", "-r", TARGET, into)
+        return tree_of(into / "Documents")
 
     def awaited(self, what, look):
         deadline = time.monotonic() + DEADLINE_SECONDS
