@@ -4,14 +4,12 @@ use std::{str::FromStr, time::Duration};
 
 use crate::model::{Hash, InvalidId, Name};
 
-use super::ProtocolError;
+use super::{ProtocolError, REPORT_TEXT_BYTES_MAX};
 
 /// The size of a page when the request does not say, as the protocol documents it.
 pub const PAGE_SIZE_DEFAULT: usize = 100;
 /// The largest page.
 pub const PAGE_SIZE_MAX: usize = 1_000;
-/// As much of an explanation as is kept, in bytes.
-pub const TEXT_BYTES_MAX: usize = 4_096;
 
 /// Reads a required id.
 ///
@@ -84,10 +82,11 @@ pub fn bounded(field: &str, text: String, bytes_max: usize) -> Result<String, Pr
     Ok(text)
 }
 
-/// Returns what a person, or a log, is to read of a text: its first [`TEXT_BYTES_MAX`] bytes. Whoever explains at length is not refused for it.
+/// Returns what a person, or a log, is to read of a text: at most [`REPORT_TEXT_BYTES_MAX`] bytes of it, so that a report
+/// holds it again. Whoever explains at length is not refused for it.
 #[must_use]
 pub fn clipped(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+    text.truncate(text.floor_char_boundary(REPORT_TEXT_BYTES_MAX));
     text
 }
 

@@ -17,8 +17,8 @@ const BATCH_CHANGES_MAX: usize = 500;
 const WINDOW_BATCHES_DEFAULT: u32 = 16;
 const WINDOW_BATCHES_MAX: u32 = 64;
 const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
-const RECONNECT_AFTER_MAX: Duration = Duration::from_secs(300);
 const HEARTBEAT_MAX: Duration = Duration::from_secs(3_600);
+const RECONNECT_AFTER_MAX: Duration = Duration::from_secs(300);
 
 impl TryFrom<pb::SynchronizeRequest> for AgentMessage {
     type Error = ProtocolError;
