@@ -198,11 +198,13 @@ async fn s_b23_what_somebody_is_writing_is_not_pushed_before_it_is_closed() {
     world.sync(&["Plans"], "acme/team", options()).await;
     let mut open = OpenOptions::new().write(true).truncate(true).open(world.source.path("Plans/a.txt")).unwrap();
     open.write_all(b"half").unwrap();
-    let mut new = std::fs::File::create(world.source.path("Plans/new.txt")).unwrap();
+    // It comes into the folder open: between its name and its writer, what is made by an open can be seen as an empty document.
+    let mut new = std::fs::File::create(world.source.path("new.txt")).unwrap();
     new.write_all(b"half").unwrap();
+    std::fs::rename(world.source.path("new.txt"), world.source.path("Plans/new.txt")).unwrap();
     world.settle().await;
-    assert_eq!(world.ada.tree("acme/team/Plans").await.get("a.txt").map(String::as_str), Some("one"));
-    assert_ne!(world.ada.tree("acme/team/Plans").await.get("new.txt").map(String::as_str), Some("half"));
+    let there = world.ada.tree("acme/team/Plans").await;
+    assert_eq!((there.get("a.txt").map(String::as_str), there.get("new.txt")), (Some("one"), None));
     open.write_all(b" and half").unwrap();
     new.write_all(b" and half").unwrap();
     drop((open, new));
