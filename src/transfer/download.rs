@@ -34,6 +34,8 @@ pub enum Fetched {
     Chunk(Blob),
     /// The coordinator has no such content of this member, or not for this agent.
     Absent,
+    /// It could not be had, for this reason, which does not concern others.
+    Failed(String),
 }
 
 /// Whether a content can be fetched together with others.
@@ -62,7 +64,7 @@ pub async fn fetch_small(channel: Channel, set: SetId, items: &[(NodeId, Content
         while let Some(message) = answers.message().await? {
             for answer in message.contents {
                 let (_, content) = wanted.next().ok_or_else(|| TransferError::Wrong("more contents than asked for".to_owned()))?;
-                fetched.push(verify(answer, content)?);
+                fetched.push(verify(answer, content));
             }
         }
         if wanted.next().is_some() {
@@ -72,12 +74,15 @@ pub async fn fetch_small(channel: Channel, set: SetId, items: &[(NodeId, Content
     Ok(fetched)
 }
 
-fn verify(answer: pb::SmallContent, content: &ContentRef) -> Result<Fetched, TransferError> {
+fn verify(answer: pb::SmallContent, content: &ContentRef) -> Fetched {
+    use pb::small_content::Kind;
     match answer.kind {
-        Some(pb::small_content::Kind::Data(bytes)) => Blob::verified(BlobKind::Chunk, content.root, bytes)
-            .map(Fetched::Chunk)
-            .ok_or_else(|| TransferError::Wrong(format!("the bytes of {} have another hash", content.root))),
-        Some(pb::small_content::Kind::Absent(_)) | None => Ok(Fetched::Absent),
+        Some(Kind::Data(bytes)) => Blob::verified(BlobKind::Chunk, content.root, bytes).map_or_else(
+            || Fetched::Failed(TransferError::Wrong(format!("the bytes of {} have another hash", content.root)).to_string()),
+            Fetched::Chunk,
+        ),
+        Some(Kind::Failure(why)) => Fetched::Failed(why),
+        Some(Kind::Absent(_)) | None => Fetched::Absent,
     }
 }
 

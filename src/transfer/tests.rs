@@ -88,9 +88,15 @@ impl pb::content_service_server::ContentService for Scripted {
 
     async fn read_small_contents(
         &self,
-        _: Request<pb::ReadSmallContentsRequest>,
+        request: Request<pb::ReadSmallContentsRequest>,
     ) -> Result<Response<Self::ReadSmallContentsStream>, Status> {
-        unused()
+        use pb::small_content::Kind;
+        let whole = Kind::Data(Bytes::copy_from_slice(&self.bytes));
+        let kinds =
+            [Kind::Failure("damaged".to_owned()), whole.clone(), Kind::Data(Bytes::from_static(b"other")), Kind::Absent(true), whole];
+        assert_eq!(request.into_inner().items.len(), kinds.len());
+        let contents = kinds.map(|kind| pb::SmallContent { kind: Some(kind) }).to_vec();
+        Ok(Response::new(futures::stream::iter([Ok(pb::ReadSmallContentsResponse { contents })]).boxed()))
     }
 }
 
@@ -168,5 +174,22 @@ async fn edge_w15_a_content_or_a_manifest_that_goes_on_and_on_is_given_up() {
         let (fetched, come, bytes, _) = fetch_from(endless, pages_are_here).await;
         assert!(matches!(&fetched, Err(TransferError::Wrong(said)) if said == complaint), "{fetched:?}");
         assert!(bytes.starts_with(&come), "nothing else is passed on");
+    }
+}
+
+#[tokio::test]
+async fn s_c07_small_contents_that_cannot_be_had_hold_up_no_others() {
+    let bytes = b"whole".to_vec();
+    let content = split::<std::io::Error>(&*bytes, ChunkerParameters::DEFAULT, |_| Ok(())).unwrap();
+    let (asked, _) = mpsc::unbounded_channel();
+    let scripted = Scripted { bytes: bytes.clone(), breaks: Mutex::default(), endless: false, asked };
+    let tasks = Tasks::new();
+    let channel = duplex(Routes::new(pb::content_service_server::ContentServiceServer::new(scripted)), None, &tasks);
+    let items: Vec<_> = (1..=5).map(|number| (NodeId::from_uuid(Uuid::from_u128(number)), content)).collect();
+    let fetched = fetch_small(channel, SetId::from_uuid(Uuid::from_u128(1)), &items).await.unwrap();
+    let [Fetched::Failed(damaged), first, Fetched::Failed(other), Fetched::Absent, last] = &fetched[..] else { panic!("{fetched:?}") };
+    assert!(damaged == "damaged" && other.contains("have another hash"), "{fetched:?}");
+    for whole in [first, last] {
+        assert!(matches!(whole, Fetched::Chunk(blob) if blob.bytes() == &bytes), "{fetched:?}");
     }
 }

@@ -74,6 +74,7 @@ async fn fetch_all_small<'a>(bulk: Channel, orders: impl Iterator<Item = &'a Ord
                 Fetched::Chunk(blob) => (order.op, Ok(blob)),
                 // It moved on in the cloud; the journal brings what it is now.
                 Fetched::Absent => (order.op, Err(Ending::Changed)),
+                Fetched::Failed(why) => (order.op, Err(Ending::Failed(Reason::Internal, why))),
             })),
             Err(error) => {
                 let failed = failure(&error);

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use super::Local;
 use super::caller::{Caller, absolute};
 use crate::agent::context::Context;
-use crate::agent::planner::told;
+use crate::agent::planner::{self, told};
 use crate::agent::repository::EntryName;
 use crate::agent::session::Connection;
-use crate::agent::state::{Applying, Dirty, InFlight, Keys, LocalSet, LocalSets, MemberRow, Members, Retries, members};
+use crate::agent::state::{Applying, InFlight, Keys, LocalSet, LocalSets, MemberRow, Members, Retries, members};
 use crate::agent::tracker;
 use crate::engine::Activity;
 use crate::model::{Fault, FaultKind, Kind, MemberState, MemberStatus, NodeId, Reason, SetId, SetShape, Timestamp};
@@ -340,11 +340,13 @@ async fn settled(local: &Local) -> Result<(), Fault> {
 fn is_at_rest(local: &Local) -> Result<bool, StoreError> {
     local.context.store.read(|read| {
         let sets = read.scan::<LocalSets>(&(), None, usize::MAX)?;
-        let ready = sets.iter().all(|(_, set)| set.source_complete && set.target_complete);
-        let idle = read.scan::<Dirty>(&(), None, 1)?.is_empty()
-            && read.scan::<InFlight>(&(), None, 1)?.is_empty()
-            && read.scan::<Applying>(&(), None, 1)?.is_empty();
-        Ok(ready && idle && !tries_again_unexplained(read)?)
+        for (_, set) in &sets {
+            if !set.source_complete || !set.target_complete || planner::has_work(read, set)? {
+                return Ok(false);
+            }
+        }
+        let idle = read.scan::<InFlight>(&(), None, 1)?.is_empty() && read.scan::<Applying>(&(), None, 1)?.is_empty();
+        Ok(idle && !tries_again_unexplained(read)?)
     })
 }
 

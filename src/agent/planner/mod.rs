@@ -28,10 +28,10 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::forget::{forget_member, unprotect};
 use super::repository::{RepoKey, SiteName};
-use super::state::{Dirty, LocalSets, MemberRow, Retries, SourceRow, members};
+use super::state::{Dirty, LocalSet, LocalSets, MemberRow, Retries, SourceRow, members};
 use crate::engine::reconcile::Apply;
 use crate::model::{Name, NodeId, NodeState, OpId, SetId};
-use crate::store::{ReadExt as _, StoreError, TransactError, Transaction};
+use crate::store::{Read, ReadExt as _, StoreError, TransactError, Transaction};
 
 pub use batch::begin_anew;
 pub use crossing::let_go;
@@ -166,13 +166,21 @@ pub async fn run(context: Context, outlets: Outlets, cancel: CancellationToken) 
     }
 }
 
+/// Whether something of a set is to be planned now: it changed, or deletes are to be judged together.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn has_work(read: &(impl Read + ?Sized), set: &LocalSet) -> Result<bool, StoreError> {
+    Ok(!read.scan::<Dirty>(&(set.definition.id,), None, 1)?.is_empty() || braking::is_due(read, set)?)
+}
+
 /// Plans one batch of each set; returns how many members were planned.
 async fn plan_all(context: &Context, outlets: &Outlets) -> Result<usize, StoreError> {
     // Mostly nothing is dirty, and a transaction would keep others waiting.
     let dirty = context.store.read(|read| {
         let mut dirty = Vec::new();
         for (set, local) in read.scan::<LocalSets>(&(), None, usize::MAX)? {
-            if !read.scan::<Dirty>(&(set,), None, 1)?.is_empty() || braking::is_due(read, &local)? {
+            if has_work(read, &local)? {
                 dirty.push(set);
             }
         }

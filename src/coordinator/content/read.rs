@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use futures::stream::{BoxStream, try_unfold};
+use futures::stream::{BoxStream, try_unfold, unfold};
 
 use super::{contradicts, failed, granted, scope};
 use crate::content::{Blob, BlobKind, Difference, DifferenceStep, Tree};
@@ -102,7 +102,8 @@ pub fn read_ranges(
     Ok(bytes.boxed())
 }
 
-/// Returns many small contents of members in one go, in the order asked for; `None` for one that the agent may not read.
+/// Returns many small contents of members in one go, in the order asked for; `None` for one that the agent may not read. One that cannot be
+/// read is no reason to keep the others back.
 ///
 /// # Errors
 /// When the set is not granted to the agent.
@@ -111,7 +112,7 @@ pub fn read_small(
     caller: CallingAgent,
     set: SetId,
     items: Vec<(NodeId, ContentRef)>,
-) -> Result<BoxStream<'static, Result<Vec<Option<Bytes>>, Fault>>, Fault> {
+) -> Result<BoxStream<'static, Vec<Result<Option<Bytes>, Fault>>>, Fault> {
     let (network, readable) = context.read(|read| {
         let network = granted(read, caller, set)?.set.network;
         let mut readable = Vec::with_capacity(items.len());
@@ -124,21 +125,21 @@ pub fn read_small(
     let contents = futures::stream::iter(readable).map(move |content| {
         let depot = depot.clone();
         async move {
-            Ok::<_, Fault>(match content {
-                None => None,
-                Some(content) if content.size_bytes == 0 => Some(Bytes::new()),
-                Some(content) => Some(depot.read(scope(network), content.root).await.map_err(failed)?),
-            })
+            match content {
+                None => Ok(None),
+                Some(content) if content.size_bytes == 0 => Ok(Some(Bytes::new())),
+                Some(content) => depot.read(scope(network), content.root).await.map(Some).map_err(failed),
+            }
         }
     });
-    let groups = try_unfold(contents.buffered(SMALL_AT_ONCE).boxed(), |mut contents| async move {
+    let groups = unfold(contents.buffered(SMALL_AT_ONCE).boxed(), |mut contents| async move {
         let (mut group, mut bytes) = (Vec::new(), 0);
         while bytes < MESSAGE_SMALL_BYTES {
-            let Some(content) = contents.next().await.transpose()? else { break };
-            bytes += content.as_ref().map_or(0, Bytes::len);
+            let Some(content) = contents.next().await else { break };
+            bytes += content.as_ref().ok().and_then(Option::as_ref).map_or(0, Bytes::len);
             group.push(content);
         }
-        Ok(if group.is_empty() { None } else { Some((group, contents)) })
+        if group.is_empty() { None } else { Some((group, contents)) }
     });
     Ok(groups.boxed())
 }

@@ -1,5 +1,6 @@
 //! `ContentService`.
 
+use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -65,7 +66,7 @@ impl pb::content_service_server::ContentService for Service {
         let content: ContentRef = field::message("content", request.content)?;
         let base: Option<NodeId> = field::optional_id("base_node_id", &request.base_node_id)?;
         let missing = content::seal(&self.context, caller, set, content, base).await?;
-        let missing = missing.iter().map(|hash| bytes::Bytes::copy_from_slice(hash.as_bytes())).collect();
+        let missing = missing.iter().map(|hash| Bytes::copy_from_slice(hash.as_bytes())).collect();
         Ok(Response::new(pb::SealContentResponse { missing }))
     }
 
@@ -80,7 +81,7 @@ impl pb::content_service_server::ContentService for Service {
         let messages = pages.map(|pages| {
             let blobs = pages?.into_iter().map(|page| pb::Blob {
                 page: true,
-                hash: bytes::Bytes::copy_from_slice(page.hash().as_bytes()),
+                hash: Bytes::copy_from_slice(page.hash().as_bytes()),
                 data: page.into_bytes(),
             });
             Ok(pb::ReadManifestResponse { pages: blobs.collect() })
@@ -115,7 +116,6 @@ impl pb::content_service_server::ContentService for Service {
         &self,
         request: Request<pb::ReadSmallContentsRequest>,
     ) -> Result<Response<Self::ReadSmallContentsStream>, Status> {
-        use pb::small_content::Kind;
         let caller = calling_agent(&request)?;
         let request = request.into_inner();
         let set: SetId = field::id("set_id", &request.set_id)?;
@@ -124,10 +124,7 @@ impl pb::content_service_server::ContentService for Service {
         }
         let items = request.items.into_iter().enumerate().map(|(index, item)| small_item(item).at_index("items", index));
         let groups = content::read_small(&self.context, caller, set, items.collect::<Result<_, _>>()?)?;
-        let messages = groups.map(|group| {
-            let contents = group?.into_iter().map(|data| pb::SmallContent { kind: Some(data.map_or(Kind::Absent(true), Kind::Data)) });
-            Ok(pb::ReadSmallContentsResponse { contents: contents.collect() })
-        });
+        let messages = groups.map(|group| Ok(pb::ReadSmallContentsResponse { contents: group.into_iter().map(small_content).collect() }));
         Ok(Response::new(messages.boxed()))
     }
 }
@@ -144,6 +141,16 @@ fn blobs(blobs: Vec<pb::Blob>) -> Result<Vec<Blob>, ProtocolError> {
             .ok_or_else(|| ProtocolError::new(format!("blobs[{index}].data"), "does not have the hash that was given"))
     });
     checked.collect()
+}
+
+fn small_content(read: Result<Option<Bytes>, Fault>) -> pb::SmallContent {
+    use pb::small_content::Kind;
+    let kind = match read {
+        Ok(Some(data)) => Kind::Data(data),
+        Ok(None) => Kind::Absent(true),
+        Err(fault) => Kind::Failure(Status::from(fault).message().to_owned()),
+    };
+    pb::SmallContent { kind: Some(kind) }
 }
 
 fn small_item(item: pb::MemberContent) -> Result<(NodeId, ContentRef), ProtocolError> {

@@ -1,6 +1,7 @@
 //! Deletes are judged together, before the first of them starts.
 
 use super::*;
+use crate::engine::reconcile::Waits;
 use crate::model::{MemberState, Reason};
 use crate::sys::World as _;
 
@@ -108,4 +109,16 @@ async fn s_d10_the_brake_lets_go_when_what_was_gone_is_back() {
         .await;
     assert!(bench.plan().await.is_empty());
     assert_eq!(bench.braked(), None);
+}
+
+#[tokio::test]
+async fn s_d10_deletes_that_wait_to_be_judged_are_work_that_is_to_be_done() {
+    let mut bench = Bench::with_deleted(3, 0).await;
+    bench.plan().await;
+    let has_work = |bench: &Bench| bench.context.store.read(|read| has_work(read, &members::load_set(read, set())?.unwrap())).unwrap();
+    assert!(!has_work(&bench));
+    bench.edit(node(1), |row| row.waits = Some(Waits::Brake { at_target: true })).await;
+    assert!(has_work(&bench), "though nothing is dirty");
+    bench.plan().await;
+    assert!(!has_work(&bench) && bench.row(node(1)).unwrap().waits.is_none());
 }
