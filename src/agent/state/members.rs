@@ -11,6 +11,9 @@ use crate::engine::{Member, Target};
 use crate::model::{FoldedName, Kind, MemberState, MemberStatus, Name, NodeId, PairingId, Reason, SetId};
 use crate::store::{Key as _, Read, ReadExt as _, StoreError, Transaction, WriteExt as _};
 
+/// Folders are not nested deeper than this; a walk up that goes on is a fault in the trees and ends.
+const DEPTH_MAX: usize = 4_096;
+
 pub use super::view::{elsewhere, siblings, source_children as at_source, target_children as at_target};
 
 impl MemberRow {
@@ -127,6 +130,7 @@ pub fn save(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, af
     save_wait(tx, set, node, before, after)?;
     save_status(tx, set, node, before, after)?;
     wake_left_folders(tx, set, before, after)?;
+    wake_above(tx, set, before, after)?;
     match after {
         Some(row) => tx.put::<Members>(&(set, node), row),
         None => {
@@ -158,6 +162,26 @@ fn wake_left_folders(
             && tx.exists::<Members>(&(set, folder))?
         {
             mark_dirty(tx, set, folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a folder waits for can be decided by what moves deep beneath it at the target: what is wanted from within it, and what survives there.
+fn wake_above(tx: &mut Transaction<'_>, set: SetId, before: Option<&MemberRow>, after: Option<&MemberRow>) -> Result<(), StoreError> {
+    let ([_, was, base], [_, is, base_is]) = (folders(before), folders(after));
+    let left = |before: Option<NodeId>, after| before.is_some() && before != after;
+    if !left(was, is) && !left(base, base_is) {
+        return Ok(());
+    }
+    for mut at in [was, is.filter(|_| is != was)] {
+        for _ in 0..DEPTH_MAX {
+            let Some(folder) = at else { break };
+            let Some(row) = load(tx, set, folder)? else { break };
+            if row.waits.is_some() {
+                mark_dirty(tx, set, folder)?;
+            }
+            at = row.target_name().and_then(|(parent, _)| parent);
         }
     }
     Ok(())

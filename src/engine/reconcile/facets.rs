@@ -182,15 +182,12 @@ fn is_moved_into_itself<V: TreeView>(view: &V, member: &Member) -> Result<bool, 
     match member.source_node().and_then(|source| parent(&source.state)) {
         Some(folder) if moved_here(folder) && !moved_there(member) => {
             let Some(path) = names::path_to(view, folder, member.node, names::Side::Target)? else { return Ok(false) };
-            if path.iter().any(moved_there) {
-                return Ok(true);
-            }
             let mut is_lost = false;
             for step in &path {
                 let here = step.source_node().map(|source| parent(&source.state));
                 let there = step.target_node().map(|target| parent(&target.state));
                 if here != there {
-                    is_lost = here.is_some() && is_moved_into_itself(view, step)?;
+                    is_lost = moved_there(step) || (here.is_some() && is_moved_into_itself(view, step)?);
                     if !is_lost {
                         break;
                     }

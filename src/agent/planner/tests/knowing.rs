@@ -3,6 +3,7 @@
 use super::*;
 use std::collections::BTreeSet;
 
+use crate::engine::reconcile::Waits;
 use crate::model::{ContentRef, Hash, MemberState, Reason};
 
 const FOLDER: SetShape = SetShape::Folder { subfolders: true };
@@ -206,4 +207,20 @@ async fn edge_w15_of_a_tree_that_cannot_be_nothing_is_made_and_the_rest_goes_on(
     bench.plan().await;
     let made: BTreeSet<_> = std::iter::from_fn(|| bench.orders.try_recv().ok()).map(|order| order.node).collect();
     assert_eq!(made, BTreeSet::from([node(2), node(6), node(9)]), "{:?}", bench.rows());
+}
+
+#[tokio::test]
+async fn s_d11_a_folder_that_waits_is_planned_again_when_something_deep_in_it_leaves() {
+    let mut bench = bench().await;
+    let document = at(node(4), state(Kind::Document, Some(node(3)), "d"), 2);
+    bench.list(vec![at(node(2), folder(Some(1), "b"), 2), at(node(3), folder(Some(2), "c"), 2), document]).await;
+    bench.plan().await;
+    bench.edit(node(2), |row| row.waits = Some(Waits::Node(node(9)))).await;
+    let dirty = |bench: &Bench| {
+        let rows = bench.context.store.read(|read| read.scan::<Dirty>(&(set(),), None, 10)).unwrap();
+        rows.into_iter().map(|((_, node), ())| node).collect::<Vec<_>>()
+    };
+    bench.change(|tx| [2, 3, 4].into_iter().try_for_each(|number| tx.delete::<Dirty>(&(set(), node(number))))).await;
+    bench.take(vec![left(5, node(4), Departure::Deleted)]).await;
+    assert_eq!(dirty(&bench), [node(2), node(3), node(4)]);
 }

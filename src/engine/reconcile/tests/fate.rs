@@ -70,7 +70,7 @@ impl Ending {
             (None, Some(there)) => Self::Both(there.clone(), None),
             (Some(_), None) if !is_edited && options.delete_source && departure(world, node) == Some(Departure::Deleted) => Self::Gone,
             (Some(_), None) if options.lock_source && is_edited => return None,
-            (Some(_), None) if world.is_slow && is_edited && world.cloud.docs[&node].state != *base => return None,
+            (Some(_), None) if is_edited && world.cloud.docs[&node].state != *base => return None,
             (Some(here), None) => Self::Here(here.state.clone()),
             (Some(here), Some(there)) => {
                 let is_theirs = options.lock_source || there.content != base.content;

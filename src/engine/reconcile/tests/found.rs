@@ -16,6 +16,8 @@
 //! | the cloud only renamed a folder on the way, and a change of roles here was taken back, or not, as it came | `edge_m10_…renamed_there` |
 //! | a move that lost to the cloud's was taken back onto a name that somebody else has by now | `s_b20_…name_is_taken` |
 //! | of two moves into each other's depth the cloud's was waited for at the wrong place, and for ever | `edge_m13_…` |
+//! | what was moved into a folder that is gone here was deleted: a folder above it still wanted to come back | `s_d11_…again_there` |
+//! | a folder was moved into one that the cloud had moved within it: that was taken back, or not, as it came | `edge_m13_…within_it` |
 
 use super::case::Case;
 use super::world::{Act, Deed, Seed, Side};
@@ -170,4 +172,20 @@ fn edge_m13_two_folders_are_moved_into_what_lies_deep_in_the_other() {
     check(&[file(0, 1), dir(0, 2), dir(0, 0)], &deeds, |_| false);
     let deeds = [here(Act::Swap(1, 4)), there(Act::Move(3, 2)), here(Act::Invert(2))];
     check(&[dir(0, 0), dir(1, 1), dir(0, 1), file(3, 0)], &deeds, |_| false);
+}
+
+#[test]
+fn s_d11_what_was_moved_into_a_folder_deleted_here_is_deleted_again_there() {
+    let later = Deed { round: 1, ..there(Act::Delete(4)) };
+    let deeds = [here(Act::Retype(2)), there(Act::Move(4, 2)), later];
+    check(&[file(0, 2), dir(0, 4), file(0, 0), file(0, 1), dir(1, 0)], &deeds, |_| false);
+}
+
+#[test]
+fn edge_m13_a_folder_is_moved_into_one_that_the_cloud_moved_within_it() {
+    let deeds = [here(Act::Rename(1, 1)), there(Act::Invert(4)), here(Act::Move(2, 0)), here(Act::Swap(1, 4))];
+    let (seeds, options) = (vec![dir(0, 0), dir(1, 0), dir(2, 0), dir(3, 2)], SetOptions::default());
+    let order = 1_831_845_933_883_856_255;
+    let case = Case { seeds, deeds: deeds.to_vec(), options, forgets: false, is_slow: false, ids: 0, order };
+    assert!(case.check().is_empty());
 }

@@ -92,10 +92,11 @@ impl Agent {
             self.dirty.insert(node);
             self.wake(&Waits::Node(node));
             self.wake_children(node, before.as_ref(), after.as_ref());
-        } else if before.as_ref().map(|row| &row.waits) != after.as_ref().map(|row| &row.waits) {
+        } else if before.as_ref().map(standing) != after.as_ref().map(standing) {
             self.wake(&Waits::Node(node));
         }
         self.wake_left_folders(before.as_ref(), after.as_ref());
+        self.wake_above(before.as_ref(), after.as_ref());
         match after {
             Some(row) => drop(self.rows.insert(node, row)),
             None => {
@@ -135,6 +136,22 @@ impl Agent {
     fn wake_left_folders(&mut self, before: Option<&Row>, after: Option<&Row>) {
         let left = folders(before).into_iter().zip(folders(after)).filter(|(left, now)| left != now);
         self.dirty.extend(left.filter_map(|(left, _)| left).filter(|folder| self.rows.contains_key(folder)));
+    }
+
+    /// What a folder waits for can be decided by what moves deep beneath it.
+    fn wake_above(&mut self, before: Option<&Row>, after: Option<&Row>) {
+        let ([_, was, base], [_, is, base_is]) = (folders(before), folders(after));
+        let left = |before: Option<NodeId>, after| before.is_some() && before != after;
+        if !left(was, is) && !left(base, base_is) {
+            return;
+        }
+        for mut at in [was, is.filter(|_| is != was)] {
+            for _ in 0..self.rows.len() {
+                let Some(above) = at.and_then(|folder| self.rows.get(&folder)) else { break };
+                self.dirty.extend(above.waits.as_ref().map(|_| above.member.node));
+                at = above.target_place().and_then(|place| place.parent);
+            }
+        }
     }
 
     fn children(&self, parent: NodeId, place: fn(&Row) -> Option<&Place>) -> impl Iterator<Item = NodeId> {
@@ -180,6 +197,11 @@ impl Agent {
             });
         }
     }
+}
+
+/// What a member waits for, and why.
+fn standing(row: &Row) -> (&Option<Waits>, Option<Reason>) {
+    (&row.waits, row.reason)
 }
 
 /// The folder that a member is in, in each of the three trees.
