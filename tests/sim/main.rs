@@ -45,6 +45,7 @@
 //! | of what was changed and deleted in the cloud at one time, in a folder that was moved to another set at the source, only the change was heard of there | 10109 says that what is gone is in step | `s_b17_what_is_changed_and_deleted_in_the_cloud_…` |
 //! | what was renamed and deleted at once stayed in the cloud: of two looks at one folder at the same time the first wrote last | an FTP client that saves as editors do, in `tests/tools/servers` | `s_b02_a_delete_right_after_a_rename_…` |
 //! | a document that was synced by itself, and that the cloud brought back into a folder that held none before, was not watched there | 10032: somebody removed it, and nobody saw | `s_b02_what_people_do_to_a_direct_member_that_the_cloud_brought_back_…` |
+//! | what a power loss tore of a document that somebody had just written, and the agent had read, had the length and the times that it had: it was taken for unchanged, while the cloud had it whole | 10070: the sides differ | `edge_k05_what_counts_as_seen_survives_a_power_loss` |
 //! | the checks compared what is in a folder that is elsewhere for a reason with nothing, and took the temporary file of an editor for kept | 88, 145, 303 and 106 | these seeds |
 //! | the simulation counted one try of a member in its quiet minute, in which one that had begun to fail just before is tried twice | seed 261 talks in silence | this seed |
 //! | the id of a failed call in its status and in the log was another one than in its header | seed 1:1 run twice differs | `a_seed_run_twice_does_the_same` |
@@ -58,8 +59,6 @@
 //!   listing shows is passed over, and both sides differ and are said to be in step (10008, 10021).
 //! - What is left in a folder that was removed at the source while it was being changed there, or could not be seen, may be found only by a look
 //!   at everything (10042, 10047).
-//! - What a power loss tears of a document that somebody had just written, and the agent had read, has the length and the times that it had: it
-//!   is taken for unchanged, while the cloud has it whole (10070).
 //!
 //! Known and open: a member that waits for its turn behind one that stands still may be `PENDING` without a reason, which the checks pass
 //! over.
@@ -86,4 +85,12 @@ fn a_seed_run_twice_does_the_same() {
     let seed = world::Seed { workload: 1, schedule: 9 };
     let (first, second) = (world::run(seed, false), world::run(seed, false));
     assert_eq!((first.failures, first.counts), (second.failures, second.counts), "seed {seed}");
+}
+
+#[test]
+fn s_b21_a_change_is_on_the_other_side_within_a_second() {
+    for number in [1, 3, 4] {
+        let latencies = world::latencies(world::Seed { workload: number, schedule: number });
+        assert!(latencies.iter().all(|latency| *latency < std::time::Duration::from_secs(1)), "{number}: {latencies:?}");
+    }
 }

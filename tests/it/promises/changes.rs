@@ -1,10 +1,6 @@
 //! Keeping in step: what one side changes, the other has.
 
-use std::{
-    fs::OpenOptions,
-    io::Write as _,
-    time::{Duration, Instant},
-};
+use std::{fs::OpenOptions, io::Write as _, time::Duration};
 
 use skybridge::wire::pb::{MemberState, Reason, SourceVersionCause, property_value::Kind};
 
@@ -37,7 +33,7 @@ async fn s_b01_everything_in_the_folder_is_pushed_and_its_target_is_no_member() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_b02_s_b21_changes_at_the_source_are_pushed_without_asking() {
+async fn s_b02_changes_at_the_source_are_pushed_without_asking() {
     let world = World::start().await;
     world.source.write("Plans/a.txt", "one");
     world.source.write("Plans/b.txt", "one");
@@ -45,9 +41,7 @@ async fn s_b02_s_b21_changes_at_the_source_are_pushed_without_asking() {
     let node = world.ada.id("acme/team/Plans/a.txt").await;
     let there = async |path: &str, text: &str| {
         let path = format!("acme/team/Plans/{path}");
-        let begun = Instant::now();
         world.until(&path, async || (world.ada.read(&path).await.ok()? == text).then_some(())).await;
-        begun.elapsed()
     };
 
     world.source.write("Plans/a.txt", "written over");
@@ -68,14 +62,10 @@ async fn s_b02_s_b21_changes_at_the_source_are_pushed_without_asking() {
     world.settle().await;
     world.same("Plans", "acme/team/Plans").await;
     assert_eq!(world.ada.id("acme/team/Plans/a.txt").await, node, "an editor's save is a change of the same document");
-
-    world.source.write("Plans/b.txt", "on an idle system");
-    let took = there("b.txt", "on an idle system").await;
-    assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s_b03_s_b21_changes_at_the_target_are_pulled_without_asking() {
+async fn s_b03_changes_at_the_target_are_pulled_without_asking() {
     let world = World::start().await;
     world.source.write("Plans/a.txt", "one");
     world.source.write("Plans/gone.txt", "x");
@@ -98,9 +88,7 @@ async fn s_b03_s_b21_changes_at_the_target_are_pulled_without_asking() {
     assert_eq!(world.source.attribute("Plans/a.txt", "user.dublincore.creator").as_deref(), Some("Ann"));
 
     world.ada.write("acme/team/Plans/a.txt", "two").await.unwrap();
-    let begun = Instant::now();
     world.until("the change is here", async || (world.source.read("Plans/a.txt") == "two").then_some(())).await;
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -267,3 +267,16 @@ fn edge_k01_k05_a_replacement_is_cut_off_at_each_effect() {
     }
     assert!(cut > 100, "{cut}");
 }
+
+#[test]
+fn edge_k05_what_counts_as_seen_survives_a_power_loss() {
+    for seed in 0..50 {
+        let f = fixture(VolumeOptions::default());
+        f.write("doc", b"what was there");
+        f.disk.write_back();
+        f.write("doc", b"what was seen!");
+        f.observe("doc").unwrap();
+        assert!(f.disk.lose_power(seed).torn.is_empty());
+        assert_eq!(f.person.read(&f.path("doc")).unwrap(), b"what was seen!");
+    }
+}

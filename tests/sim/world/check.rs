@@ -25,7 +25,7 @@ use super::run::Sim;
 use crate::disk::Caller;
 
 /// Whether what is known, and not mended yet, fails too: `SKYBRIDGE_SIM_STRICT=1`.
-pub(crate) fn is_strict() -> bool {
+pub(super) fn is_strict() -> bool {
     std::env::var_os("SKYBRIDGE_SIM_STRICT").is_some()
 }
 

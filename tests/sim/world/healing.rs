@@ -79,7 +79,7 @@ impl Sim {
     }
 
     /// Waits for rest; with `rescan` agents look at everything anew.
-    async fn comes_to_rest(&mut self, rescan: bool, within: Duration) -> Result<(), String> {
+    pub(super) async fn comes_to_rest(&mut self, rescan: bool, within: Duration) -> Result<(), String> {
         let limit = Instant::now() + within;
         let mut restless = String::new();
         let (mut quiet, mut pause) = (0, Duration::from_secs(1));

@@ -19,6 +19,7 @@ mod library;
 mod log;
 mod machine;
 mod names;
+mod prompt;
 mod properties;
 mod run;
 mod source;
@@ -26,8 +27,8 @@ mod trace;
 
 use std::time::Duration;
 
-pub(crate) use check::is_strict;
 pub(crate) use clock::{Chance, Clock};
+pub(crate) use prompt::latencies;
 pub(crate) use run::{Outcome, run};
 pub(crate) use trace::Trace;
 

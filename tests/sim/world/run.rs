@@ -198,7 +198,7 @@ pub(super) struct Sim {
 }
 
 impl Sim {
-    async fn new(seed: Seed, trace: Trace) -> Self {
+    pub(super) async fn new(seed: Seed, trace: Trace) -> Self {
         let mut workload = StdRng::seed_from_u64(seed.workload);
         let schedule = StdRng::seed_from_u64(seed.schedule ^ 0x5eed);
         let begun = Instant::now();
@@ -466,7 +466,7 @@ impl Sim {
     }
 
     /// Somebody who uses the cloud.
-    fn in_cloud(&self) -> InCloud {
+    pub(super) fn in_cloud(&self) -> InCloud {
         let channel = agent::channel(&self.net, Host::People, None, Use::Control);
         InCloud::new(channel, self.token.clone(), self.trace.clone(), Rc::clone(&self.ledger))
     }

@@ -15,6 +15,10 @@ use crate::content::{ChunkerParameters, split};
 use crate::model::ContentRef;
 use crate::sys::{Access, Errno, FileKind, FileStat, Files, Handle};
 
+/// After so long the operating system has written back what was written to a local file system: twice what Linux takes by default (30 s, and
+/// up to 5 s until it looks, see `dirty_expire_centisecs` in its documentation of `/proc/sys/vm`).
+const WRITTEN_BACK_NANOSECONDS: i128 = 60_000_000_000;
+
 /// An item that is open, and is the one that was asked for.
 #[derive(Debug)]
 pub(super) struct Opened {
@@ -139,7 +143,21 @@ impl FilesystemRepository {
         if content.size_bytes != stamp.size_bytes {
             return Err(RepositoryError::Changed);
         }
+        self.flush_fresh(opened)?;
         Ok(content)
+    }
+
+    /// Makes durable what somebody wrote a moment ago, before it counts as seen: what a power loss would tear of it has the length and the times
+    /// that it had, and would be taken for unchanged, while the cloud has it whole.
+    fn flush_fresh(&self, opened: &Opened) -> Result<()> {
+        if opened.stat.changed + WRITTEN_BACK_NANOSECONDS < self.files.now() {
+            return Ok(());
+        }
+        match self.files.flush(&opened.file) {
+            // Some file systems leave that to their server.
+            Ok(()) | Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
+            Err(errno) => Err(refused(errno)),
+        }
     }
 
     pub(super) fn document(&self, opened: &Opened) -> FilesystemDocument {
