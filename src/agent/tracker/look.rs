@@ -136,7 +136,9 @@ impl Looker {
             }
             _ => (Reason::SourceUnknown, "The folder cannot be seen."),
         };
-        outcome.again(wanted.again(wanted.scope.clone()), None);
+        // All of it is veiled, whatever was to be looked at in it.
+        let scope = if scene.parent.is_some() { Scope::All } else { wanted.scope.clone() };
+        outcome.again(wanted.again(scope), None);
         for known in concerned {
             self.veil(known, reason, detail).await?;
         }

@@ -48,6 +48,28 @@ async fn s_d09_edge_f04_an_unreadable_folder_is_unknown_with_all_that_is_in_it()
 }
 
 #[tokio::test(start_paused = true)]
+async fn s_d09_edge_f04_a_folder_in_which_one_name_could_not_be_seen_is_looked_at_as_a_whole() {
+    let mut bench = Bench::with_folder().await;
+    for path in ["top/x", "top/x/y"] {
+        bench.at().folder(path);
+    }
+    for path in ["top/x/a", "top/x/b", "top/x/y/c"] {
+        bench.at().write(path, path);
+    }
+    bench.rescan().await;
+    let folder = bench.at().find("top/x").unwrap();
+    bench.at().denied.insert(folder);
+    bench.touch(&["top/x/a"]).await;
+    assert_eq!(bench.problem("top/x/y/c"), Some(Reason::SourceUnknown));
+    bench.at().denied.clear();
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    bench.settle().await;
+    for path in ["top/x", "top/x/a", "top/x/b", "top/x/y", "top/x/y/c"] {
+        assert_eq!(bench.problem(path), None, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn s_d09_edge_f08_a_mount_hides_a_folder_and_deletes_nothing() {
     use crate::agent::repository::{Item, UnsupportedKind};
     let mut bench = Bench::with_folder().await;
