@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Cursor, Incarnation, JournalEntry, MemberStatus, MemberTimes, NodeId, SetId, TargetNode, Timestamp};
+use crate::model::{Cursor, Epoch, Incarnation, JournalEntry, MemberStatus, MemberTimes, NodeId, SetId, TargetNode, Timestamp};
 
 use super::{PushBatch, PushOutcomes};
 
@@ -120,6 +120,8 @@ pub struct Welcome {
     pub batch_bytes_max: u32,
     /// The largest content that may ride in an operation.
     pub inline_bytes_max: u32,
+    /// Which life of the journal goes on.
+    pub epoch: Option<Epoch>,
 }
 
 /// Changes of one set, in the order in which they were committed.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Incarnation, JournalEntry, MemberStatus, MemberTimes, TargetNode};
+use crate::model::{Epoch, Incarnation, JournalEntry, MemberStatus, MemberTimes, TargetNode};
 
 use super::session::{
     Ack, AgentMessage, ChangeBatch, CoordinatorMessage, Directive, EARLIER_MAX, HELLO_SUBSCRIPTIONS_MAX, Hello, MemberPage, MemberReport,
@@ -197,6 +197,7 @@ impl TryFrom<pb::Welcome> for Welcome {
             batch_operations_max: pb.batch_operations_max,
             batch_bytes_max: pb.batch_bytes_max,
             inline_bytes_max: pb.inline_bytes_max,
+            epoch: Some(pb.epoch).filter(|epoch| *epoch != 0).map(Epoch::new),
         })
     }
 }
@@ -211,6 +212,7 @@ impl From<Welcome> for pb::Welcome {
             batch_operations_max: welcome.batch_operations_max,
             batch_bytes_max: welcome.batch_bytes_max,
             inline_bytes_max: welcome.inline_bytes_max,
+            epoch: welcome.epoch.map_or(0, Epoch::get),
         }
     }
 }

@@ -127,6 +127,7 @@ fn coordinator_messages() -> Vec<CoordinatorMessage> {
             batch_operations_max: 500,
             batch_bytes_max: 1 << 20,
             inline_bytes_max: INLINE_BYTES_MAX,
+            epoch: Some(Epoch::new(5)),
         }),
         CoordinatorMessage::Outcomes(PushOutcomes { batch: 1, outcomes: outcomes.map(|outcome| (op, outcome)).into() }),
         CoordinatorMessage::Changes(ChangeBatch {
@@ -177,7 +178,7 @@ fn digest(bytes: &[u8]) -> String {
 const GOLDEN_REQUESTS: [&str; 6] =
     ["127:0b7b2f0d75eb", "40:c95467a789bb", "1006:8ce46859ddbd", "53:7e83f8fb84be", "192:a646db97df79", "2:86f47da60dcf"];
 const GOLDEN_RESPONSES: [&str; 8] = [
-    "23:e82d869078b3",
+    "32:02c9c9237f40",
     "357:5ad5ef7b206e",
     "584:a4cd55fdfc02",
     "55:d1f6c8a63ab9",

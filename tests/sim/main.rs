@@ -46,6 +46,8 @@
 //! | what was renamed and deleted at once stayed in the cloud: of two looks at one folder at the same time the first wrote last | an FTP client that saves as editors do, in `tests/tools/servers` | `s_b02_a_delete_right_after_a_rename_…` |
 //! | a document that was synced by itself, and that the cloud brought back into a folder that held none before, was not watched there | 10032: somebody removed it, and nobody saw | `s_b02_what_people_do_to_a_direct_member_that_the_cloud_brought_back_…` |
 //! | what a power loss tore of a document that somebody had just written, and the agent had read, had the length and the times that it had: it was taken for unchanged, while the cloud had it whole | 10070: the sides differ | `edge_k05_what_counts_as_seen_survives_a_power_loss` |
+//! | one name in a folder could not be seen for a moment: all of the folder was said to be unknown, and only that name was looked at again | 10042 does not come to rest | `s_d09_edge_f04_a_folder_in_which_one_name_…` |
+//! | after the coordinator was restored from a backup, revisions of the journal's former life were taken for newer ones: both sides differed, and were said to be in step | 10008, 10021 and 10047 differ or do not come to rest | `edge_k08_what_a_restored_coordinator_forgot_…`, `edge_k08_to_a_coordinator_that_was_restored_…` |
 //! | the checks compared what is in a folder that is elsewhere for a reason with nothing, and took the temporary file of an editor for kept | 88, 145, 303 and 106 | these seeds |
 //! | the simulation counted one try of a member in its quiet minute, in which one that had begun to fail just before is tried twice | seed 261 talks in silence | this seed |
 //! | the id of a failed call in its status and in the log was another one than in its header | seed 1:1 run twice differs | `a_seed_run_twice_does_the_same` |
@@ -53,15 +55,10 @@
 //! Seeds 73:73 and 16:16 did so before the workload grew; what is drawn hangs on it, so that a number names another run now.
 //!
 //! `planted/FOUND.md` lists bugs that were planted to see whether they are found, and `world/run/scenes.rs` what runs from number 10,000 on have
-//! more of. What these runs showed and is open, and fails only with `SKYBRIDGE_SIM_STRICT=1`:
+//! more of.
 //!
-//! - After a backup of the coordinator was restored, with another epoch, an agent takes revisions of the former life for newer ones: what a
-//!   listing shows is passed over, and both sides differ and are said to be in step (10008, 10021).
-//! - What is left in a folder that was removed at the source while it was being changed there, or could not be seen, may be found only by a look
-//!   at everything (10042, 10047).
-//!
-//! Known and open: a member that waits for its turn behind one that stands still may be `PENDING` without a reason, which the checks pass
-//! over.
+//! Known and open, and passed over by the checks: a member that waits for its turn behind one that stands still may be `PENDING` without a
+//! reason; and a set that ended after a backup of the coordinator was made is there again once that is restored, and no agent follows it.
 //!
 //! The same seed gives the same trace, but for what hangs on when the HTTP/2 library forgets streams that were reset: it asks the system for the
 //! time, not the runtime. Content is collected once an hour, which no run is long enough for.

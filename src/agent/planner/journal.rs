@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{crossing, outcome};
 use crate::agent::state::{InFlight, MemberRow, Members, members};
 use crate::engine::{Activity, Source, Target};
-use crate::model::{Change, Cursor, JournalEntry, Kind, NodeId, PairingId, SetId, TargetNode};
+use crate::model::{Change, Cursor, JournalEntry, Kind, NodeId, PairingId, Property, SetId, TargetNode};
 use crate::store::{Read, ReadExt as _, StoreError, Transaction};
 use crate::sys::World;
 
@@ -109,22 +109,51 @@ pub fn unannounced(read: &(impl Read + ?Sized), set: SetId, changes: &[JournalEn
     Ok(folders)
 }
 
-/// Takes members of a listing. A listing is not one moment: what is known to be newer stays.
+/// Takes members of a listing. A listing is not one moment: what is known to be newer stays. But in another `life` of the journal, as after the
+/// coordinator was restored from a backup, revisions of the former one say nothing.
 ///
 /// # Errors
 /// When the store fails.
-pub fn take_listed(tx: &mut Transaction<'_>, set: SetId, listed: &[TargetNode], world: &dyn World) -> Result<(), StoreError> {
+pub fn take_listed(
+    tx: &mut Transaction<'_>,
+    set: SetId,
+    listed: &[TargetNode],
+    in_another_life: bool,
+    world: &dyn World,
+) -> Result<(), StoreError> {
     if members::load_set(tx, set)?.is_none() {
         return Ok(());
     }
     for node in listed {
         tracing::trace!(%set, ?node, "listed");
         let known = members::load(tx, set, node.node)?;
-        if !known.as_ref().and_then(|row| row.member.target_node()).is_some_and(|held| is_newer(held, node)) {
-            put(tx, set, node.node, Target::Present(node.clone()), world)?;
+        let held = known.as_ref().and_then(|row| row.member.target_node());
+        if in_another_life && let Some(held) = held {
+            members::update(tx, set, node.node, |row| row.map(|row| go_back(row, held, node)))?;
+        } else if held.is_some_and(|held| is_newer(held, node)) {
+            continue;
         }
+        put(tx, set, node.node, Target::Present(node.clone()), world)?;
     }
     Ok(())
+}
+
+/// Where the target went back to what it was before, base goes back with it: what the source has is taken for a change of the source, and pushed
+/// again.
+fn go_back(mut row: MemberRow, held: &TargetNode, told: &TargetNode) -> MemberRow {
+    let (was, is) = (&held.revisions, &told.revisions);
+    let Some(base) = &mut row.member.base else { return row };
+    if is.content < was.content {
+        base.content = told.state.content;
+    }
+    if is.place < was.place {
+        base.place.clone_from(&told.state.place);
+    }
+    for property in Property::ALL.into_iter().filter(|property| is.property(*property) < was.property(*property)) {
+        let fits = base.properties.set(property, told.state.properties.get(property).cloned());
+        debug_assert!(fits.is_ok(), "a value taken from properties fits its property");
+    }
+    row
 }
 
 /// Drops those of the nodes that hang on a folder which never became known, with what is in them: they have left the set with something

@@ -125,6 +125,21 @@ pub fn cancel(tx: &mut Transaction<'_>, op: OpId, world: &dyn World) -> Result<(
     if is_same { tx.delete::<crate::agent::state::Dirty>(&(set, node)) } else { members::mark_dirty(tx, set, node) }
 }
 
+/// Ends all operations of a set without an outcome: what they build on means something else by now, and all is planned again.
+///
+/// # Errors
+/// When the store fails.
+pub fn abandon(tx: &mut Transaction<'_>, set: SetId) -> Result<(), StoreError> {
+    for (op, pushed) in tx.scan::<InFlight>(&(), None, usize::MAX)?.into_iter().filter(|(_, pushed)| pushed.operation.set == set) {
+        let Some(before) = members::load(tx, set, pushed.member)?.filter(|row| row.operation == Some(op)) else { continue };
+        tx.delete::<InFlight>(&op)?;
+        let mut row = before.clone();
+        end(&mut row);
+        members::save(tx, set, Some(&before), Some(&row))?;
+    }
+    Ok(())
+}
+
 fn end(row: &mut MemberRow) {
     row.member.activity = Activity::Idle;
     row.operation = None;

@@ -15,7 +15,7 @@ use super::{Channels, Command, Connection, Ended, Inlets, Lives, listing, report
 use crate::agent::context::Context;
 use crate::agent::planner::{committed, journal, outcome};
 use crate::agent::state::{LocalSets, members};
-use crate::model::{Cursor, NodeId, Outcome, SetId};
+use crate::model::{Cursor, Epoch, NodeId, Outcome, SetId};
 use crate::store::{ReadExt as _, StoreError};
 use crate::telemetry::adopt_traceparent;
 use crate::wire::pb::sync_service_client::SyncServiceClient;
@@ -127,6 +127,8 @@ struct Conversation<'a> {
     requests: mpsc::Sender<pb::SynchronizeRequest>,
     responses: Option<Streaming<pb::SynchronizeResponse>>,
     heartbeat: Duration,
+    /// Which life of the journal goes on.
+    epoch: Option<Epoch>,
     heard: Instant,
     /// Small messages that wait for room in the queue.
     outbox: VecDeque<AgentMessage>,
@@ -143,6 +145,7 @@ impl<'a> Conversation<'a> {
             requests: opened.requests,
             responses: Some(opened.responses),
             heartbeat: opened.welcome.heartbeat,
+            epoch: opened.welcome.epoch,
             heard: Instant::now(),
             outbox: opened.more.into_iter().map(AgentMessage::Subscribe).collect(),
             outgoing: Outgoing::new(context.clone(), channels.bulk.clone(), &opened.welcome),
@@ -153,6 +156,9 @@ impl<'a> Conversation<'a> {
     async fn run(&mut self, inlets: &mut Inlets, cancel: &CancellationToken) -> Result<std::convert::Infallible, Ended> {
         let mut responses = self.responses.take().ok_or_else(|| Ended::Protocol("the conversation was over before it began".to_owned()))?;
         self.outgoing.load()?;
+        if let Some(epoch) = self.epoch {
+            listing::outlive(self.context, epoch).await?;
+        }
         let mut beat = interval(self.heartbeat / 2);
         let mut report = interval(REPORT_EVERY);
         let requests = self.requests.clone();
@@ -241,7 +247,7 @@ impl<'a> Conversation<'a> {
         };
         let took = self.context.store.transact(move |tx| {
             journal::take(tx, set, &changes, to, &*world)?;
-            journal::take_listed(tx, set, &listed, &*world)?;
+            journal::take_listed(tx, set, &listed, false, &*world)?;
             let told = changes.iter().map(|entry| entry.change.node()).chain(listed.iter().map(|node| node.node));
             journal::drop_orphans(tx, set, told)
         });
@@ -316,7 +322,7 @@ mod tests {
     use super::super::testing::WELCOME;
     use super::*;
     use crate::agent::planner::tests::Bench;
-    use crate::model::{Epoch, Sequence, SetShape};
+    use crate::model::{Sequence, SetShape};
     use crate::net::testing::duplex;
     use crate::task::Tasks;
 
@@ -343,6 +349,7 @@ mod tests {
             requests: mpsc::channel(1).0,
             responses: None,
             heartbeat: WELCOME.heartbeat,
+            epoch: None,
             heard: Instant::now(),
             outbox: VecDeque::new(),
             outgoing: Outgoing::new(bench.context.clone(), channels.bulk.clone(), &WELCOME),

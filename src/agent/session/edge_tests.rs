@@ -7,16 +7,17 @@ use std::time::Duration;
 use tonic::Status;
 use uuid::Uuid;
 
-use super::testing::{HEARTBEAT, Talk, set};
+use super::testing::{HEARTBEAT, Talk, WELCOME, set};
 use super::*;
 use crate::agent::planner::tests::Bench;
-use crate::agent::state::{LocalSets, members};
-use crate::engine::Target;
+use crate::agent::state::{InFlight, LocalSets, Pushed, members};
+use crate::engine::{Activity, Target};
 use crate::model::{
-    Change, Cursor, Epoch, JournalEntry, Kind, Name, NodeId, NodeState, Place, Properties, Revisions, Sequence, SetShape, TargetNode,
+    Change, Cursor, Epoch, JournalEntry, Kind, Name, NodeId, NodeState, OpId, Operation, PairingId, Place, Properties, Push, Revisions,
+    Sequence, SetShape, TargetNode,
 };
 use crate::task::Tasks;
-use crate::wire::{AgentMessage, ChangeBatch, CoordinatorMessage, HELLO_SUBSCRIPTIONS_MAX, MemberPage, pb};
+use crate::wire::{AgentMessage, ChangeBatch, CoordinatorMessage, HELLO_SUBSCRIPTIONS_MAX, MemberPage, Welcome, pb};
 
 fn node(number: u128) -> NodeId {
     NodeId::from_uuid(Uuid::from_u128(number))
@@ -150,4 +151,43 @@ fn edge_w10_agents_come_back_after_growing_and_different_times() {
         assert!(failures >= 8 || spread.first() < delays(failures + 1).first(), "{failures}: they grow");
     }
     assert!(delays(0).first().unwrap() >= &(RECONNECT_FIRST / 2), "nobody comes back at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_k08_to_a_coordinator_that_was_restored_nothing_is_sent_that_builds_on_what_it_forgot() {
+    let (bench, tasks, op) = (Bench::new(SetShape::Documents).await, Tasks::new(), OpId::from_uuid(Uuid::from_u128(9)));
+    bench.document(node(7), "doc", "text").await;
+    let push = Push::Delete { through: Sequence::new(5) };
+    let operation = Operation { op, set: set(1), node: node(7), pairing: PairingId::from_uuid(Uuid::from_u128(3)), push };
+    let stored = bench.context.store.transact(move |tx| {
+        tx.put::<InFlight>(&op, &Pushed { member: node(7), operation: operation.clone() })?;
+        members::update_set(tx, set(1), |local| local.cursor = Some(Cursor { epoch: Epoch::new(1), sequence: Sequence::new(5) }))?;
+        members::update(tx, set(1), node(7), |row| {
+            row.map(|mut row| {
+                (row.operation, row.member.activity) = (Some(op), Activity::Pushing);
+                row
+            })
+        })
+    });
+    stored.await.unwrap();
+    let reborn = Cursor { epoch: Epoch::new(2), sequence: Sequence::new(3) };
+    let page = pb::ListMembersResponse { as_of_sequence: Some(reborn.into()), ..Default::default() };
+    let mut talk = Talk::open(&bench, &tasks, vec![Ok(page)]);
+    talk.say(CoordinatorMessage::Welcome(Welcome { epoch: Some(reborn.epoch), ..WELCOME }));
+    talk.say(CoordinatorMessage::ResyncRequired { set: set(1), detail: String::new() });
+    loop {
+        match talk.heard.recv().await.expect("it goes on") {
+            AgentMessage::Subscribe(subscription) if subscription.cursor == Some(reborn) => break,
+            AgentMessage::Push(batch) => panic!("{batch:?}"),
+            _ => {}
+        }
+    }
+    let (row, in_flight) = bench
+        .context
+        .store
+        .read(|read| Ok::<_, StoreError>((members::load(read, set(1), node(7))?.unwrap(), read.scan::<InFlight>(&(), None, 10)?)))
+        .unwrap();
+    assert!(row.operation.is_none() && row.member.activity == Activity::Idle && in_flight.is_empty());
+    talk.cancel.cancel();
+    assert!(matches!(talk.end().await, Ended::Cancelled));
 }

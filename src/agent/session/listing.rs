@@ -4,8 +4,10 @@ use std::collections::HashSet;
 
 use super::{Channels, Ended};
 use crate::agent::context::Context;
-use crate::agent::planner::{committed, journal};
-use crate::model::{Cursor, NodeId, SetId, TargetNode};
+use crate::agent::planner::{committed, journal, outcome};
+use crate::agent::state::{LocalSets, members};
+use crate::model::{Cursor, Epoch, NodeId, SetId, TargetNode};
+use crate::store::{ReadExt as _, StoreError};
 use crate::wire::pb::sync_service_client::SyncServiceClient;
 use crate::wire::{MemberPage, pb};
 
@@ -74,14 +76,32 @@ pub(super) async fn beneath(channels: &Channels, set: SetId, folders: Vec<NodeId
     Ok(Some(listed))
 }
 
+/// Prepares sets that are known as of another life of the journal, as after the coordinator was restored from a backup: they are listed anew
+/// before anything is planned, and what is in flight ends, for the revisions that it builds on mean something else now.
+pub(super) async fn outlive(context: &Context, epoch: Epoch) -> Result<(), StoreError> {
+    for (set, local) in context.store.read(|read| read.scan::<LocalSets>(&(), None, usize::MAX))? {
+        if local.cursor.is_some_and(|held| held.epoch != epoch) {
+            tracing::warn!(%set, "the coordinator's journal has another life now; all of the set is compared again");
+            let prepared = context.store.transact(move |tx| {
+                journal::begin(tx, set)?;
+                outcome::abandon(tx, set)
+            });
+            committed(prepared.await)?;
+        }
+    }
+    Ok(())
+}
+
 /// Lists a whole set into the target tree, and returns from where to follow the journal. Until it ends nothing is planned.
 pub(super) async fn all(context: &Context, channels: &Channels, set: SetId) -> Result<Cursor, Ended> {
     committed(context.store.transact(move |tx| journal::begin(tx, set)).await)?;
+    let held = context.store.read(|read| members::load_set(read, set))?.and_then(|local| local.cursor);
     let (mut pages, mut as_of) = (Pages::new(channels, set, None), None);
     while let Some(page) = pages.next().await? {
-        as_of.get_or_insert(page.as_of);
+        let as_of = as_of.get_or_insert(page.as_of);
+        let in_another_life = held.is_some_and(|held| held.epoch != as_of.epoch);
         let world = context.world.clone();
-        committed(context.store.transact(move |tx| journal::take_listed(tx, set, &page.members, &*world)).await)?;
+        committed(context.store.transact(move |tx| journal::take_listed(tx, set, &page.members, in_another_life, &*world)).await)?;
     }
     let as_of = as_of.ok_or_else(|| Ended::Protocol("a listing without a sequence".to_owned()))?;
     let listed = std::sync::Arc::new(pages.listed);

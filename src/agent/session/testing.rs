@@ -29,6 +29,7 @@ pub(super) const WELCOME: Welcome = Welcome {
     batch_operations_max: 100,
     batch_bytes_max: 1 << 20,
     inline_bytes_max: 1 << 14,
+    epoch: None,
 };
 
 type Answer = Result<pb::SynchronizeResponse, Status>;

@@ -19,6 +19,7 @@ use super::registry::{Registration, Verdict};
 use crate::coordinator::agents;
 use crate::coordinator::auth::CallingAgent;
 use crate::coordinator::context::Context;
+use crate::coordinator::networks;
 use crate::model::{Fault, FaultKind};
 use crate::wire::{
     AgentMessage, CoordinatorMessage, Hello, INLINE_BYTES_MAX, ProtocolError, VERSION_CURRENT, VERSION_MIN_SUPPORTED, Welcome, pb,
@@ -163,6 +164,7 @@ async fn greet(
     let (now, lives, software) = (context.now(), (hello.incarnation, hello.earlier.clone()), hello.software.clone());
     let begin = context.transact(move |tx| agents::begin_session(tx, caller.agent, (lives.0, &lives.1), &software, now));
     let generation = begin.await?;
+    let epoch = context.read(|read| Ok(networks::get(read, caller.network)?.epoch))?;
     tracing::Span::current().record("generation", generation);
     let registration = context.sessions.register(caller.agent, generation);
     let welcome = Welcome {
@@ -173,6 +175,7 @@ async fn greet(
         batch_operations_max: BATCH_OPERATIONS_MAX,
         batch_bytes_max: BATCH_BYTES_MAX,
         inline_bytes_max: INLINE_BYTES_MAX,
+        epoch: Some(epoch),
     };
     sender.try_send(CoordinatorMessage::Welcome(welcome)).map_err(|_| End::Left)?;
     tracing::info!(software = %hello.software, sets = hello.subscriptions.len(), "session began");

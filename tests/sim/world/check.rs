@@ -24,11 +24,6 @@ use super::properties::{self, Shown};
 use super::run::Sim;
 use crate::disk::Caller;
 
-/// Whether what is known, and not mended yet, fails too: `SKYBRIDGE_SIM_STRICT=1`.
-pub(super) fn is_strict() -> bool {
-    std::env::var_os("SKYBRIDGE_SIM_STRICT").is_some()
-}
-
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seen {
@@ -50,10 +45,7 @@ impl Sim {
         self.check_there(&library, &sources, &mut failures);
         self.check_mistaken(&library, &mut failures);
         self.check_described(&library, &mut failures);
-        // Known and open: after a backup of the cloud was restored, revisions of its former life are taken for newer ones.
-        if !self.ledger.borrow().cloud_restored || is_strict() {
-            failures.extend(self.check_sides(&library, &sources, true).await);
-        }
+        failures.extend(self.check_sides(&library, &sources, true).await);
         failures
     }
 

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use skybridge::agent::state::{Applying, Dirty, InFlight, LocalSets, Members, Retries};
 use skybridge::coordinator::{journal, sets};
-use skybridge::model::{Hash, Sequence};
+use skybridge::model::{Hash, Sequence, SetId};
 use skybridge::store::{ReadExt as _, StoreError};
 use skybridge::wire::pb::{self, local_service_server::LocalService};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::agent::{LIBRARY, by_person, service};
 use super::at_agent;
-use super::check::is_strict;
 use super::ledger::root;
 use super::run::{AgentHost, Sim};
 
@@ -42,10 +41,6 @@ impl Sim {
         }
         self.trace.tell(|| "** everything is mended".to_owned());
         if let Err(failure) = self.comes_to_rest(true, LIMIT).await {
-            // Known and open: revisions of the former life are taken for newer ones.
-            if self.ledger.borrow().cloud_restored && !is_strict() {
-                return Vec::new();
-            }
             return vec![failure];
         }
         if self.plays_again() {
@@ -69,12 +64,7 @@ impl Sim {
         self.wait(NOTICE).await;
         match self.comes_to_rest(false, LIMIT_BY_ITSELF).await {
             Ok(()) => self.check_now().await.into_iter().map(|failure| format!("UNNOTICED: {failure}")).collect(),
-            // Known and open: what is left in a folder that is gone is found only by a look at everything.
-            Err(failure) if is_strict() => vec![failure],
-            Err(_) => {
-                self.trace.count("in the end: a look at everything was needed");
-                self.comes_to_rest(true, LIMIT).await.err().into_iter().collect()
-            }
+            Err(failure) => vec![failure],
         }
     }
 
@@ -174,10 +164,16 @@ impl Sim {
     /// Whether the agents have taken all that happened in the cloud.
     fn all_taken(&self) -> Result<(), String> {
         let context = self.coordinator.running.as_ref().ok_or("the coordinator is down")?.context();
+        let restored = self.ledger.borrow().cloud_restored;
         for host in &self.agents {
+            let local = host.running.as_ref().ok_or("an agent is down")?;
+            let known: Result<_, StoreError> = local.local().context.store.read(|read| read.scan::<LocalSets>(&(), None, usize::MAX));
+            let known: Vec<_> = known.map_err(|error| error.to_string())?.into_iter().map(|(set, _)| set).collect();
             let lag = context.read(|read| {
                 let mut lag = 0;
-                for definition in sets::of_agent(read, host.id)? {
+                // A set that ended after the backup is there again, and nobody follows it.
+                let followed = |set: &SetId| !restored || known.contains(set);
+                for definition in sets::of_agent(read, host.id)?.into_iter().filter(|definition| followed(&definition.set.id)) {
                     let held = sets::acknowledged(read, definition.set.id)?.map_or(Sequence::ZERO, |held| held.cursor.sequence);
                     lag += journal::lag(read, definition.set.id, held, 10)?;
                 }

@@ -252,7 +252,7 @@ async fn s_b17_what_is_in_a_folder_that_the_cloud_moved_to_another_set_does_not_
     bench.put(other(), 40, None, Some(state(Kind::Folder, Some(node(20)), "folder"))).await;
     let here = |parent| state(Kind::Folder, Some(node(parent)), "folder");
     let listed = [at(node(40), here(10), 9), at(node(41), document(40, "within"), 9)];
-    bench.change(move |tx| journal::take_listed(tx, set(), &listed, &RealWorld)).await;
+    bench.change(move |tx| journal::take_listed(tx, set(), &listed, false, &RealWorld)).await;
     bench.tell_other(Change::Left { node: node(40), departure: Departure::MovedOut }).await;
     bench.plan().await;
     assert!(bench.row(node(41)).unwrap().member.target_node().is_some());
@@ -323,7 +323,7 @@ async fn s_b17_what_is_changed_and_deleted_in_the_cloud_in_a_folder_that_was_mov
 async fn s_b17_what_is_in_a_folder_that_no_set_knows_any_more_is_forgotten() {
     let mut bench = Bench::of_two_sets().await;
     let found = [at(node(41), state(Kind::Folder, Some(node(40)), "folder"), 9), at(node(42), document(41, "within"), 9)];
-    bench.change(move |tx| journal::take_listed(tx, other(), &found, &RealWorld)).await;
+    bench.change(move |tx| journal::take_listed(tx, other(), &found, false, &RealWorld)).await;
     bench.plan().await;
     assert!(bench.sets_of(41).is_empty() && bench.sets_of(42).is_empty());
 }

@@ -20,7 +20,7 @@ async fn bench() -> Bench {
 
 impl Bench {
     async fn list(&self, listed: Vec<TargetNode>) {
-        self.change(move |tx| journal::take_listed(tx, set(), &listed, &RealWorld)).await;
+        self.change(move |tx| journal::take_listed(tx, set(), &listed, false, &RealWorld)).await;
     }
 
     fn held(&self, number: u128) -> Target {
@@ -223,4 +223,36 @@ async fn s_d11_a_folder_that_waits_is_planned_again_when_something_deep_in_it_le
     bench.change(|tx| [2, 3, 4].into_iter().try_for_each(|number| tx.delete::<Dirty>(&(set(), node(number))))).await;
     bench.take(vec![left(5, node(4), Departure::Deleted)]).await;
     assert_eq!(dirty(&bench), [node(2), node(3), node(4)]);
+}
+
+#[tokio::test]
+async fn edge_k08_what_a_restored_coordinator_forgot_is_pushed_to_it_again() {
+    let content =
+        |text: &[u8]| Some(ContentRef { root: Hash::from_bytes([text.len() as u8; 32]), size_bytes: text.len() as u64, height: 0 });
+    let mut bench = Bench::new(SetShape::Documents).await;
+    bench.change(|tx| members::update_set(tx, set(), |local| local.definition.options.lock_source = false)).await;
+    for number in [1, 2] {
+        bench.synced(node(number), state(Kind::Document, None, &number.to_string()), 3).await;
+        bench
+            .edit(node(number), move |row| {
+                let Source::Present(source) = &mut row.member.source else { panic!("it is here") };
+                source.state.content = content(b"new");
+                row.member.base = Some(source.state.clone());
+                row.member.target = Target::Present(at(node(number), source.state.clone(), 3));
+                let Target::Present(target) = &mut row.member.target else { panic!("it is there") };
+                target.revisions.content = Sequence::new(9);
+            })
+            .await;
+    }
+    assert!(bench.plan().await.is_empty());
+    // Of the second, somebody wrote a newer one still, after the backup was restored.
+    let older = |number: u128, text: &[u8]| NodeState { content: content(text), ..state(Kind::Document, None, &number.to_string()) };
+    let listed = vec![at(node(1), older(1, b"old ones"), 3), at(node(2), older(2, b"newest"), 12)];
+    bench.change(move |tx| journal::take_listed(tx, set(), &listed, true, &RealWorld)).await;
+    let pushed = bench.plan().await;
+    let [Pushed { member, operation }] = &bench.in_flight()[..] else { panic!("{pushed:?}") };
+    let Push::Update { content: Some((pushed, base)), place: None, properties } = &operation.push else { panic!("{operation:?}") };
+    assert_eq!((*member, Some(*pushed), *base, properties.len()), (node(1), content(b"new"), Sequence::new(3), 0));
+    let order = bench.orders.try_recv().unwrap();
+    assert!(matches!(&order.apply, Apply::Update { content: taken, conflict: false, .. } if *taken == content(b"newest")), "{order:?}");
 }
