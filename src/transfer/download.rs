@@ -7,7 +7,7 @@ use crate::net::Channel;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
-use super::{AGENT_SCOPE, RECEIVE_BYTES_MAX, TransferError, is_single, page};
+use super::{AGENT_SCOPE, RECEIVE_BYTES_MAX, TransferError, is_single, page, timely};
 use crate::content::page::pages_max;
 use crate::content::{Blob, BlobKind, ChunkEntry, Step, Walk};
 use crate::depot::Depot;
@@ -60,8 +60,9 @@ pub async fn fetch_small(channel: Channel, set: SetId, items: &[(NodeId, Content
                 .collect(),
         };
         let mut wanted = items.iter();
-        let mut answers = client.read_small_contents(request).await?.into_inner();
-        while let Some(message) = answers.message().await? {
+        let mut answers = timely(client.read_small_contents(request)).await?.into_inner();
+        while let Some(message) = timely(answers.message()).await? {
+            not_empty(message.contents.len())?;
             for answer in message.contents {
                 let (_, content) = wanted.next().ok_or_else(|| TransferError::Wrong("more contents than asked for".to_owned()))?;
                 fetched.push(verify(answer, content));
@@ -72,6 +73,11 @@ pub async fn fetch_small(channel: Channel, set: SetId, items: &[(NodeId, Content
         }
     }
     Ok(fetched)
+}
+
+/// Refuses messages that bring nothing, of which there could be any number.
+fn not_empty(length: usize) -> Result<(), TransferError> {
+    if length == 0 { Err(TransferError::Wrong("a message without anything in it".to_owned())) } else { Ok(()) }
 }
 
 fn verify(answer: pb::SmallContent, content: &ContentRef) -> Fetched {
@@ -158,11 +164,12 @@ async fn fetch_pages(
         content: Some((*content).into()),
         base: base.filter(|base| !is_single(base)).map(|base| (*base).into()),
     };
-    let mut answers = client.read_manifest(request).await?.into_inner();
+    let mut answers = timely(client.read_manifest(request)).await?.into_inner();
     // Stored from the bottom up, so that a page that is here has all its pages here, too.
     let mut pages = Vec::new();
     let pages_max = pages_max(content.size_bytes);
-    while let Some(message) = answers.message().await? {
+    while let Some(message) = timely(answers.message()).await? {
+        not_empty(message.pages.len())?;
         if (pages.len() + message.pages.len()) as u64 > pages_max {
             return Err(TransferError::Wrong(format!("more pages than a content of {} bytes can have", content.size_bytes)));
         }
@@ -231,9 +238,10 @@ async fn fetch_left(
         content: Some((*content).into()),
         ranges: chunks.iter().map(|chunk| pb::ByteRange { offset: chunk.offset, length: u64::from(chunk.length) }).collect(),
     };
-    let mut answers = client.read_content(request).await?.into_inner();
+    let mut answers = timely(client.read_content(request)).await?.into_inner();
     let (mut buffer, mut wanted) = (BytesMut::new(), chunks.iter().peekable());
-    while let Some(message) = answers.message().await? {
+    while let Some(message) = timely(answers.message()).await? {
+        not_empty(message.data.len())?;
         metrics().content(Direction::Down, message.data.len() as u64);
         buffer.extend_from_slice(&message.data);
         while let Some(chunk) = wanted.next_if(|chunk| buffer.len() >= chunk.length as usize) {

@@ -8,6 +8,8 @@ mod download;
 mod tests;
 mod upload;
 
+use std::time::Duration;
+
 use crate::depot::{Depot, DepotError, Scope};
 use crate::model::{ContentRef, Fault, FaultKind, Hash};
 
@@ -23,6 +25,15 @@ const HASHES_MAX: usize = 4_096;
 const MESSAGE_BYTES: usize = 1024 * 1024 - 64 * 1024;
 /// The largest message of these calls that is received.
 const RECEIVE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long a call may go on without a message before the other side counts as away: longer than the largest message takes over a link of 8 kB/s.
+const SILENCE: Duration = Duration::from_secs(600);
+
+/// Waits for the next step of a call, but not for ever.
+async fn timely<T>(step: impl Future<Output = Result<T, tonic::Status>>) -> Result<T, tonic::Status> {
+    let silent = |_| Err(tonic::Status::unavailable(format!("nothing was heard for {} s", SILENCE.as_secs())));
+    tokio::time::timeout(SILENCE, step).await.unwrap_or_else(silent)
+}
 
 /// Why content could not be moved.
 #[derive(Debug, thiserror::Error)]

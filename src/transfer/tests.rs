@@ -193,3 +193,101 @@ async fn s_c07_small_contents_that_cannot_be_had_hold_up_no_others() {
         assert!(matches!(whole, Fetched::Chunk(blob) if blob.bytes() == &bytes), "{fetched:?}");
     }
 }
+
+/// Says nothing any more, or nothing but messages without anything in them, and never reads on.
+struct Mute {
+    babbles: bool,
+}
+
+impl Mute {
+    fn answer<T: Default + Send + 'static>(&self) -> Result<Response<Stream<T>>, Status> {
+        let nothing = futures::stream::repeat_with(|| Ok(T::default()));
+        Ok(Response::new(if self.babbles { nothing.take(ENDLESS).boxed() } else { futures::stream::pending().boxed() }))
+    }
+}
+
+#[tonic::async_trait]
+impl pb::content_service_server::ContentService for Mute {
+    type ReadManifestStream = Stream<pb::ReadManifestResponse>;
+    type ReadContentStream = Stream<pb::ReadContentResponse>;
+    type ReadSmallContentsStream = Stream<pb::ReadSmallContentsResponse>;
+
+    async fn find_missing(&self, request: Request<pb::FindMissingRequest>) -> Result<Response<pb::FindMissingResponse>, Status> {
+        Ok(Response::new(pb::FindMissingResponse { missing_indices: (0..).take(request.into_inner().hashes.len()).collect() }))
+    }
+
+    async fn upload(&self, _: Request<Streaming<pb::UploadRequest>>) -> Result<Response<pb::UploadResponse>, Status> {
+        std::future::pending().await
+    }
+
+    async fn seal_content(&self, _: Request<pb::SealContentRequest>) -> Result<Response<pb::SealContentResponse>, Status> {
+        std::future::pending().await
+    }
+
+    async fn read_manifest(&self, _: Request<pb::ReadManifestRequest>) -> Result<Response<Self::ReadManifestStream>, Status> {
+        self.answer()
+    }
+
+    async fn read_content(&self, _: Request<pb::ReadContentRequest>) -> Result<Response<Self::ReadContentStream>, Status> {
+        self.answer()
+    }
+
+    async fn read_small_contents(
+        &self,
+        _: Request<pb::ReadSmallContentsRequest>,
+    ) -> Result<Response<Self::ReadSmallContentsStream>, Status> {
+        self.answer()
+    }
+}
+
+/// A document in memory that nobody writes to.
+struct Still(Vec<u8>);
+
+impl Bytewise for Still {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let rest = &self.0[offset as usize..];
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn is_unchanged(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_w15_a_coordinator_that_says_nothing_more_of_a_content_is_given_up() {
+    let mut bytes = vec![0; 10_000_000];
+    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+    let (set, node) = (SetId::from_uuid(Uuid::from_u128(1)), NodeId::from_uuid(Uuid::from_u128(2)));
+    for babbles in [false, true] {
+        let depot =
+            Depot::new(Store::memory(), PackLog::open_inline(MemoryDirectory::default(), PACK_BYTES_MAX).unwrap(), DepotOptions::default());
+        let mut pages = Vec::new();
+        let content = split::<std::io::Error>(&*bytes, ChunkerParameters::DEFAULT, |blob: Blob| {
+            pages.extend(Some(blob).filter(|blob| blob.kind() == BlobKind::Page));
+            Ok(())
+        });
+        let content = content.unwrap();
+        let tasks = Tasks::new();
+        let routes = Routes::new(pb::content_service_server::ContentServiceServer::new(Mute { babbles }));
+        let channel = duplex(routes, None, &tasks);
+        let is_given_up = |error: &TransferError| match error {
+            TransferError::Wrong(said) => babbles && said.contains("without anything"),
+            error => !babbles && error.is_passing(),
+        };
+        let small = fetch_small(channel.clone(), set, &[(node, content)]).await.unwrap_err();
+        assert!(is_given_up(&small), "{small}");
+        let (sender, _receiver) = mpsc::channel(4);
+        let wanted = Wanted { set, node, content: &content, base: None };
+        for _ in 0..2 {
+            let large = fetch_large(channel.clone(), &depot, wanted, &HashSet::new(), &sender).await.unwrap_err();
+            assert!(is_given_up(&large), "{large}");
+            // The second time its pages are here, and its chunks are asked for.
+            depot.keep(AGENT_SCOPE, pages.clone()).await.unwrap();
+        }
+        let sent = upload(channel, &depot, set, &content, None, std::sync::Arc::new(Still(bytes.clone()))).await;
+        assert!(matches!(&sent, Err(UploadError::Away(fault)) if fault.kind == FaultKind::Unavailable), "{sent:?}");
+    }
+}

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::net::Channel;
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use futures::FutureExt as _;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{AGENT_SCOPE, HASHES_MAX, MESSAGE_BYTES, RECEIVE_BYTES_MAX, is_single, page};
+use super::{AGENT_SCOPE, HASHES_MAX, MESSAGE_BYTES, RECEIVE_BYTES_MAX, is_single, page, timely};
 use crate::content::{ChunkEntry, Difference, DifferenceStep, Tree};
 use crate::depot::{Depot, DepotError};
 use crate::model::{ContentRef, Fault, FaultKind, Hash, NodeId, SetId};
@@ -95,7 +96,7 @@ pub async fn upload(
             content: Some((*content).into()),
             base_node_id: base.map(|(node, _)| node.to_string()).unwrap_or_default(),
         };
-        let answer = client.seal_content(request).await?.into_inner();
+        let answer = timely(client.seal_content(request)).await?.into_inner();
         if answer.missing.is_empty() {
             return Ok(());
         }
@@ -147,7 +148,7 @@ async fn missing(client: &mut ContentServiceClient<Channel>, set: SetId, parts: 
             set_id: set.to_string(),
             hashes: hashes.iter().map(|hash| Bytes::copy_from_slice(hash.as_bytes())).collect(),
         };
-        let answer = client.find_missing(request).await?.into_inner();
+        let answer = timely(client.find_missing(request)).await?.into_inner();
         missing.extend(answer.missing_indices.iter().filter_map(|index| hashes.get(*index as usize)));
     }
     Ok(missing)
@@ -166,8 +167,20 @@ async fn send(
         return Ok(());
     }
     let (messages, receiver) = mpsc::channel(QUEUE);
-    let produce = produce(messages, depot, set, parts, wanted, document);
-    let (produced, answered) = tokio::join!(produce, client.upload(ReceiverStream::new(receiver)));
+    let (last, all_sent) = oneshot::channel::<()>();
+    let produce = async {
+        let produced = produce(messages, depot, set, parts, wanted, document).await;
+        drop(last);
+        produced
+    };
+    let upload = async {
+        tokio::select! {
+            answered = client.upload(ReceiverStream::new(receiver)) => answered,
+            // The sender is dropped, which is all that it is there for.
+            silent = all_sent.then(|_| timely(std::future::pending())) => silent,
+        }
+    };
+    let (produced, answered) = tokio::join!(produce, upload);
     // A document that changed is the reason for whatever the coordinator says of its chunks.
     produced?;
     match answered {
@@ -192,14 +205,14 @@ async fn produce(
         let read =
             task::blocking("read chunks", move || group.into_iter().map(|chunk| read(&*document, chunk)).collect::<Option<Vec<_>>>());
         for blob in read.await.ok().flatten().ok_or(UploadError::Changed)? {
-            message.add(blob).await;
+            message.add(blob).await?;
         }
     }
     for hash in parts.pages.iter().filter(|hash| wanted.contains(hash)) {
         let bytes = depot.read(AGENT_SCOPE, *hash).await?;
-        message.add(pb::Blob { page: true, hash: Bytes::copy_from_slice(hash.as_bytes()), data: bytes }).await;
+        message.add(pb::Blob { page: true, hash: Bytes::copy_from_slice(hash.as_bytes()), data: bytes }).await?;
     }
-    message.flush().await;
+    message.flush().await?;
     if document.is_unchanged() { Ok(()) } else { Err(UploadError::Changed) }
 }
 
@@ -234,21 +247,22 @@ struct Message {
 }
 
 impl Message {
-    async fn add(&mut self, blob: pb::Blob) {
+    async fn add(&mut self, blob: pb::Blob) -> Result<(), UploadError> {
         if self.bytes + blob.data.len() > MESSAGE_BYTES {
-            self.flush().await;
+            self.flush().await?;
         }
         self.bytes += blob.data.len();
         self.blobs.push(blob);
+        Ok(())
     }
 
-    async fn flush(&mut self) {
+    async fn flush(&mut self) -> Result<(), UploadError> {
         if self.blobs.is_empty() {
-            return;
+            return Ok(());
         }
         let request = pb::UploadRequest { set_id: self.set.to_string(), blobs: std::mem::take(&mut self.blobs) };
         metrics().content(Direction::Up, std::mem::take(&mut self.bytes) as u64);
         // Closed when the call ended early; its status says why.
-        let _ended = self.messages.send(request).await;
+        Ok(timely(self.messages.send(request).map(|_closed| Ok(()))).await?)
     }
 }

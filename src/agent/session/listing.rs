@@ -99,9 +99,16 @@ pub(super) async fn all(context: &Context, channels: &Channels, set: SetId) -> R
     let (mut pages, mut as_of) = (Pages::new(channels, set, None), None);
     while let Some(page) = pages.next().await? {
         let as_of = as_of.get_or_insert(page.as_of);
-        let in_another_life = held.is_some_and(|held| held.epoch != as_of.epoch);
+        // Also where the journal merely ends before what is held of it: it went back, and nobody said so.
+        let in_another_life = held.is_some_and(|held| held.epoch != as_of.epoch || held.sequence > as_of.sequence);
         let world = context.world.clone();
-        committed(context.store.transact(move |tx| journal::take_listed(tx, set, &page.members, in_another_life, &*world)).await)?;
+        let taken = context.store.transact(move |tx| {
+            if in_another_life {
+                outcome::abandon(tx, set)?;
+            }
+            journal::take_listed(tx, set, &page.members, in_another_life, &*world)
+        });
+        committed(taken.await)?;
     }
     let as_of = as_of.ok_or_else(|| Ended::Protocol("a listing without a sequence".to_owned()))?;
     let listed = std::sync::Arc::new(pages.listed);
