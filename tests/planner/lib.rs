@@ -11,10 +11,6 @@
 //! ```
 //!
 //! A case that fails is made smaller and printed as a row of `src/engine/reconcile/tests/found.rs`, where it is to be kept.
-//!
-//! Known and open, of the first 3,350,000: 2453388, in which a document comes to another end than was foretold; 2690655, 2785261 and 3348999,
-//! in which something is left undone until its member is planned again for another cause; and 3133161, in which a hold changes and nobody
-//! notices.
 #![cfg(test)]
 
 mod drive;
