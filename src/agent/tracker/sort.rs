@@ -197,6 +197,10 @@ impl<'a, R: Read + ?Sized> Sorter<'a, R> {
         if self.scene.parent.is_some() || other.direct {
             return Ok(Some(self.over(name, kind, Guess::Elsewhere(other))));
         }
+        if other.is_at(&self.scene.folder, name) {
+            // The cloud put it there, in its own set, since the direct one left.
+            return Ok(None);
+        }
         // An indirect member was put over a direct one: it leaves its folder, and its content is this one's now.
         Ok(self.unknown(name, kind))
     }

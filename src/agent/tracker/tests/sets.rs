@@ -191,6 +191,36 @@ async fn s_b15_what_is_put_in_the_place_of_a_direct_member_in_a_synced_folder_is
 }
 
 #[tokio::test(start_paused = true)]
+async fn s_b15_what_the_cloud_put_in_the_place_of_a_direct_member_stays_in_its_own_set() {
+    let mut bench = Bench::with_folder().await;
+    bench.at().folder("a");
+    bench.make_set(2, "acme", SUBFOLDERS, &["a"]).await;
+    let direct = bench.member(2, "a").unwrap().member.node;
+    bench.at().rename("a", "top/a");
+    bench.at().folder("top/b");
+    bench.touch(&["a", "top/a", "top/b"]).await;
+    let (top, node) = (bench.node("top"), bench.node("top/b"));
+    // What the applier does, and writes down, before anybody sees that its name is free.
+    bench.at().remove("top/a");
+    bench.at().rename("top/b", "top/a");
+    let applied = bench.context.store.transact(move |tx| {
+        update(tx, set(1), node, |row| {
+            let mut row = row?;
+            let Source::Present(source) = &mut row.member.source else { return None };
+            source.state.place = Place { parent: Some(top), name: name("a") };
+            Some(row)
+        })
+    });
+    applied.await.unwrap();
+    bench.touch(&["top/a", "top/b"]).await;
+    assert_eq!(bench.node("top/a"), node);
+    assert!(bench.row(2, direct).unwrap().source.is_none(), "it was removed");
+    bench.at().write("top/a/new", "new");
+    bench.touch(&["top/a/new"]).await;
+    assert!(bench.member(1, "top/a/new").is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn s_b15_direct_members_that_swap_places_in_folders_of_another_set_are_followed() {
     let mut bench = Bench::with_folder().await;
     bench.at().folder("top/x");
