@@ -112,7 +112,23 @@ mod tests {
         assert_eq!(Window::default().judge(&limits, 24, 24, 0), Verdict::Release);
         assert_eq!(Window::default().judge(&limits, 25, 40, 0), Verdict::Engage { recent: 0, members: 40 });
         assert_eq!(Window::default().judge(&limits, 25, 50, 0), Verdict::Release);
+        assert_eq!(Window::default().judge(&limits, 1_000, 1_000_000, 0), Verdict::Release);
         assert_eq!(Window::default().judge(&limits, 1_001, 1_000_000, 0), Verdict::Engage { recent: 0, members: 1_000_000 });
+    }
+
+    #[test]
+    fn s_d10_keeps_one_number_for_ten_seconds_and_forgets_it_after_ten_minutes() {
+        let mut window = Window::default();
+        let mut after = |now_millis| {
+            assert_eq!(window.judge(&Limits::default(), 1, 100, now_millis), Verdict::Release);
+            assert!(window.pass(1, now_millis));
+            window.steps.clone()
+        };
+        let clock_jumps_back = 5_000;
+        [12_345, 19_999, 20_000].map(&mut after);
+        assert_eq!(after(clock_jumps_back), [(10_000, 2), (20_000, 2)]);
+        assert_eq!(after(610_000), [(10_000, 2), (20_000, 2), (610_000, 1)]);
+        assert_eq!(after(620_001), [(610_000, 1), (620_000, 1)]);
     }
 
     #[test]

@@ -109,8 +109,8 @@ pub fn unannounced(read: &(impl Read + ?Sized), set: SetId, changes: &[JournalEn
     Ok(folders)
 }
 
-/// Takes members of a listing. A listing is not one moment: what is known to be newer stays. But in another `life` of the journal, as after the
-/// coordinator was restored from a backup, revisions of the former one say nothing.
+/// Takes members of a listing. A listing is not one moment: what is known to be newer stays. But `in_another_life` of the journal, as after the
+/// coordinator was restored from a backup, what was known in the former one to be newer says nothing.
 ///
 /// # Errors
 /// When the store fails.
