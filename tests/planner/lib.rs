@@ -11,9 +11,6 @@
 //! ```
 //!
 //! A case that fails is made smaller and printed as a row of `src/engine/reconcile/tests/found.rs`, where it is to be kept.
-//!
-//! Known and open, of the first five million: 4075123, in which a clash does not end although people take its cause away, and 4445668, in which
-//! a clash waits for something else than it says.
 #![cfg(test)]
 
 mod drive;

@@ -97,7 +97,8 @@ impl World {
         for row in self.agent.rows.values().filter(|row| !row.retry) {
             match self.next_step(row.member.node) {
                 Some(Step::Rest) => assert_eq!(row.waits, None, "a hold is over, and nobody noticed: {row:#?}"),
-                Some(Step::Hold(hold)) if hold.reason == Some(Reason::NameClash) => assert_eq!(row.reason, hold.reason, "{row:#?}"),
+                // It may say for whom it waits, although another one has the name as well by now.
+                Some(Step::Hold(hold)) if hold.reason == Some(Reason::NameClash) && self.is_explained(row.member.node) => {}
                 Some(Step::Hold(hold)) => {
                     assert_eq!((&row.waits, row.reason), (&Some(hold.waits), hold.reason), "a hold changed, and nobody noticed: {row:#?}");
                 }
@@ -159,7 +160,8 @@ impl World {
         for (number, row) in clashing.iter().enumerate() {
             let fresh = super::facts::name(&format!("free {attempt} {number}"));
             let renamed = match &row.waits {
-                Some(Waits::Node(holder)) => &self.agent.rows[holder].clone(),
+                // What the cloud renamed as well is not freed by that: the next time it is tried the other way round.
+                Some(Waits::Node(holder)) if attempt.is_multiple_of(2) => &self.agent.rows[holder].clone(),
                 _ => row,
             };
             if let Some(item) = renamed.key.and_then(|key| self.disk.items.get_mut(&key)) {
