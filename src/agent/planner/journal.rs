@@ -139,19 +139,21 @@ pub fn take_listed(
 }
 
 /// Where the target went back to what it was before, base goes back with it: what the source has is taken for a change of the source, and pushed
-/// again.
+/// again. Of what the source had not seen yet, base knows nothing, and stays.
 fn go_back(mut row: MemberRow, held: &TargetNode, told: &TargetNode) -> MemberRow {
-    let (was, is) = (&held.revisions, &told.revisions);
+    let (was, is, known) = (&held.revisions, &told.revisions, &held.state);
     let Some(base) = &mut row.member.base else { return row };
-    if is.content < was.content {
+    if is.content < was.content && base.content == known.content {
         base.content = told.state.content;
     }
-    if is.place < was.place {
+    if is.place < was.place && base.place == known.place {
         base.place.clone_from(&told.state.place);
     }
-    for property in Property::ALL.into_iter().filter(|property| is.property(*property) < was.property(*property)) {
-        let fits = base.properties.set(property, told.state.properties.get(property).cloned());
-        debug_assert!(fits.is_ok(), "a value taken from properties fits its property");
+    for property in Property::ALL {
+        if is.property(property) < was.property(property) && base.properties.get(property) == known.properties.get(property) {
+            let fits = base.properties.set(property, told.state.properties.get(property).cloned());
+            debug_assert!(fits.is_ok(), "a value taken from properties fits its property");
+        }
     }
     row
 }

@@ -256,3 +256,21 @@ async fn edge_k08_what_a_restored_coordinator_forgot_is_pushed_to_it_again() {
     let order = bench.orders.try_recv().unwrap();
     assert!(matches!(&order.apply, Apply::Update { content: taken, conflict: false, .. } if *taken == content(b"newest")), "{order:?}");
 }
+
+#[tokio::test]
+async fn edge_k08_what_the_source_never_saw_is_not_deleted_because_the_coordinator_was_restored() {
+    let content = |length: usize| Some(ContentRef { root: Hash::from_bytes([length as u8; 32]), size_bytes: length as u64, height: 0 });
+    let bench = Bench::new(SetShape::Documents).await;
+    let edited = move |length| NodeState { content: content(length), ..state(Kind::Document, None, "1") };
+    bench.synced(node(1), edited(1), 3).await;
+    bench
+        .edit(node(1), move |row| {
+            // Deleted here, and edited there, twice: the second edit is lost with the backup.
+            (row.member.source, row.source) = (Source::Absent, None);
+            row.member.target = Target::Present(at(node(1), edited(3), 9));
+        })
+        .await;
+    bench.change(move |tx| journal::take_listed(tx, set(), &[at(node(1), edited(2), 5)], true, &RealWorld)).await;
+    let row = bench.row(node(1)).unwrap();
+    assert_eq!(row.member.base.unwrap().content, content(1), "the first is still news");
+}
