@@ -5,6 +5,8 @@
 
 mod download;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod upload;
 

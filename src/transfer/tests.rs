@@ -1,7 +1,7 @@
 //! Moving content over connections that break, with a coordinator that does what a test tells it to.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -11,14 +11,11 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
+use super::testing::{InMemory, cut, depot, noise};
 use super::*;
-use crate::content::{Blob, BlobKind, ChunkerParameters, split};
-use crate::depot::packs::memory::MemoryDirectory;
-use crate::depot::packs::{PACK_BYTES_MAX, PackLog};
-use crate::depot::{Depot, DepotOptions};
+use crate::content::{Blob, BlobKind};
 use crate::model::{FaultKind, NodeId, SetId};
 use crate::net::testing::duplex;
-use crate::store::Store;
 use crate::task::Tasks;
 use crate::wire::pb;
 
@@ -100,6 +97,12 @@ impl pb::content_service_server::ContentService for Scripted {
     }
 }
 
+fn pages_of(bytes: &[u8]) -> (ContentRef, Vec<Blob>) {
+    let (content, mut blobs) = cut(bytes);
+    blobs.retain(|blob| blob.kind() == BlobKind::Page);
+    (content, blobs)
+}
+
 /// Fetches a content over calls that break off; returns what came, and how many bytes each call asked for.
 async fn fetch(breaks: &[usize]) -> (Result<(), TransferError>, Vec<u8>, Vec<u8>, Vec<u64>) {
     fetch_from(|bytes, asked| Scripted { bytes, breaks: Mutex::new(breaks.iter().copied().collect()), endless: false, asked }, true).await
@@ -110,27 +113,16 @@ async fn fetch_from(
     scripted: impl FnOnce(Vec<u8>, mpsc::UnboundedSender<u64>) -> Scripted,
     pages_are_here: bool,
 ) -> (Result<(), TransferError>, Vec<u8>, Vec<u8>, Vec<u64>) {
-    let mut bytes = vec![0; 2_000_000];
-    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
-    let depot =
-        Depot::new(Store::memory(), PackLog::open_inline(MemoryDirectory::default(), PACK_BYTES_MAX).unwrap(), DepotOptions::default());
-    let mut pages = Vec::new();
-    let content = split::<std::io::Error>(&*bytes, ChunkerParameters::DEFAULT, |blob: Blob| {
-        pages.extend(Some(blob).filter(|blob| blob.kind() == BlobKind::Page));
-        Ok(())
-    });
+    let (bytes, depot) = (noise(2_000_000), depot());
+    let (content, pages) = pages_of(&bytes);
     if pages_are_here {
         depot.keep(AGENT_SCOPE, pages).await.unwrap();
     }
     let (asked, mut asks) = mpsc::unbounded_channel();
     let tasks = Tasks::new();
     let channel = duplex(Routes::new(pb::content_service_server::ContentServiceServer::new(scripted(bytes.clone(), asked))), None, &tasks);
-    let wanted = Wanted {
-        set: SetId::from_uuid(Uuid::from_u128(1)),
-        node: NodeId::from_uuid(Uuid::from_u128(2)),
-        content: &content.unwrap(),
-        base: None,
-    };
+    let wanted =
+        Wanted { set: SetId::from_uuid(Uuid::from_u128(1)), node: NodeId::from_uuid(Uuid::from_u128(2)), content: &content, base: None };
     let (sender, mut receiver) = mpsc::channel(4);
     let held = HashSet::new();
     let fetch = async move { fetch_large(channel, &depot, wanted, &held, &sender).await };
@@ -180,7 +172,7 @@ async fn edge_w15_a_content_or_a_manifest_that_goes_on_and_on_is_given_up() {
 #[tokio::test]
 async fn s_c07_small_contents_that_cannot_be_had_hold_up_no_others() {
     let bytes = b"whole".to_vec();
-    let content = split::<std::io::Error>(&*bytes, ChunkerParameters::DEFAULT, |_| Ok(())).unwrap();
+    let (content, _) = cut(&bytes);
     let (asked, _) = mpsc::unbounded_channel();
     let scripted = Scripted { bytes: bytes.clone(), breaks: Mutex::default(), endless: false, asked };
     let tasks = Tasks::new();
@@ -240,37 +232,13 @@ impl pb::content_service_server::ContentService for Mute {
     }
 }
 
-/// A document in memory that nobody writes to.
-struct Still(Vec<u8>);
-
-impl Bytewise for Still {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let rest = &self.0[offset as usize..];
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
-        Ok(count)
-    }
-
-    fn is_unchanged(&self) -> bool {
-        true
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn edge_w15_a_coordinator_that_says_nothing_more_of_a_content_is_given_up() {
-    let mut bytes = vec![0; 10_000_000];
-    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+    let bytes = noise(10_000_000);
+    let (content, pages) = pages_of(&bytes);
     let (set, node) = (SetId::from_uuid(Uuid::from_u128(1)), NodeId::from_uuid(Uuid::from_u128(2)));
     for babbles in [false, true] {
-        let depot =
-            Depot::new(Store::memory(), PackLog::open_inline(MemoryDirectory::default(), PACK_BYTES_MAX).unwrap(), DepotOptions::default());
-        let mut pages = Vec::new();
-        let content = split::<std::io::Error>(&*bytes, ChunkerParameters::DEFAULT, |blob: Blob| {
-            pages.extend(Some(blob).filter(|blob| blob.kind() == BlobKind::Page));
-            Ok(())
-        });
-        let content = content.unwrap();
-        let tasks = Tasks::new();
+        let (depot, tasks) = (depot(), Tasks::new());
         let routes = Routes::new(pb::content_service_server::ContentServiceServer::new(Mute { babbles }));
         let channel = duplex(routes, None, &tasks);
         let is_given_up = |error: &TransferError| match error {
@@ -287,7 +255,7 @@ async fn edge_w15_a_coordinator_that_says_nothing_more_of_a_content_is_given_up(
             // The second time its pages are here, and its chunks are asked for.
             depot.keep(AGENT_SCOPE, pages.clone()).await.unwrap();
         }
-        let sent = upload(channel, &depot, set, &content, None, std::sync::Arc::new(Still(bytes.clone()))).await;
+        let sent = upload(channel, &depot, set, &content, None, Arc::new(InMemory(bytes.clone()))).await;
         assert!(matches!(&sent, Err(UploadError::Away(fault)) if fault.kind == FaultKind::Unavailable), "{sent:?}");
     }
 }

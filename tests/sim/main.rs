@@ -50,6 +50,7 @@
 //! | after the coordinator was restored from a backup, revisions of the journal's former life were taken for newer ones: both sides differed, and were said to be in step | 10008, 10021 and 10047 differ or do not come to rest | `edge_k08_what_a_restored_coordinator_forgot_…`, `edge_k08_to_a_coordinator_that_was_restored_…` |
 //! | what the cloud had put, in another set, in the place of a direct member that was gone was taken for that member's new content | 10167: what is in it goes unnoticed | `s_b15_what_the_cloud_put_in_the_place_of_a_direct_member_…` |
 //! | a small content that the coordinator could not read kept back whatever was asked for with it, again and again | two runs of the integration tests at one time | `s_c07_small_contents_that_cannot_be_had_…` |
+//! | after the coordinator was restored from a backup, base went back too far, and what the source never saw was deleted in the cloud | 10398: gone, and nobody deleted it | `edge_k08_what_the_source_never_saw_…` |
 //! | the checks compared what is in a folder that is elsewhere for a reason with nothing, and took the temporary file of an editor for kept | 88, 145, 303 and 106 | these seeds |
 //! | the simulation counted one try of a member in its quiet minute, in which one that had begun to fail just before is tried twice | seed 261 talks in silence | this seed |
 //! | the id of a failed call in its status and in the log was another one than in its header | seed 1:1 run twice differs | `a_seed_run_twice_does_the_same` |

@@ -8,7 +8,8 @@ use crate::agent::context::Context;
 use crate::agent::planner::{self, told};
 use crate::agent::repository::EntryName;
 use crate::agent::session::Connection;
-use crate::agent::state::{Applying, InFlight, Keys, LocalSet, LocalSets, MemberRow, Members, Retries, members};
+use crate::agent::state::members::{self, DEPTH_MAX};
+use crate::agent::state::{Applying, InFlight, Keys, LocalSet, LocalSets, MemberRow, Members, Retries};
 use crate::agent::tracker;
 use crate::engine::Activity;
 use crate::model::{Fault, FaultKind, Kind, MemberState, MemberStatus, NodeId, Reason, SetId, SetShape, Timestamp};
@@ -21,8 +22,6 @@ use crate::wire::{field, pb};
 const PAGE_MAX: usize = 1_000;
 /// How many of the next retries are looked at for what is on its way: that is tried again soonest.
 const RETRIES_SEEN: usize = 256;
-/// The deepest path that is shown.
-const DEPTH_MAX: usize = 4_096;
 
 /// Returns the direct members of a set.
 pub(super) fn direct_members(context: &Context, set: SetId) -> Result<Vec<MemberRow>, StoreError> {

@@ -10,14 +10,12 @@
 //! hands. What is in a folder follows, each member when its own turn comes.
 
 use super::journal;
-use crate::agent::state::{LocalSet, MemberRow, members};
+use crate::agent::state::members::{self, DEPTH_MAX};
+use crate::agent::state::{LocalSet, MemberRow};
 use crate::engine::reconcile::{Hold, Step, Waits};
 use crate::engine::{Activity, Source, Target};
 use crate::model::{Departure, JournalEntry, NodeId, SetId, TargetNode};
 use crate::store::{Read, StoreError, Transaction};
-
-/// The deepest folder that is looked at.
-const DEPTH_MAX: usize = 4_096;
 
 /// Where a node is, of which this set has nothing at the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

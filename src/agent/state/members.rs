@@ -11,10 +11,10 @@ use crate::engine::{Member, Target};
 use crate::model::{FoldedName, Kind, MemberState, MemberStatus, Name, NodeId, PairingId, Reason, SetId};
 use crate::store::{Key as _, Read, ReadExt as _, StoreError, Transaction, WriteExt as _};
 
-/// Folders are not nested deeper than this; a walk up that goes on is a fault in the trees and ends.
-const DEPTH_MAX: usize = 4_096;
-
 pub use super::view::{elsewhere, siblings, source_children as at_source, target_children as at_target};
+
+/// Folders are not nested deeper than this; a walk up that goes on is a fault in the trees and ends.
+pub const DEPTH_MAX: usize = 4_096;
 
 impl MemberRow {
     /// A member of which nothing is known yet.

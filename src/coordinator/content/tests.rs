@@ -4,45 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::content::{Blob, BlobKind, ChunkerParameters, split};
+use crate::content::{Blob, BlobKind};
 use crate::coordinator::fixture::Fixture;
-use crate::depot::packs::memory::MemoryDirectory;
-use crate::depot::packs::{PACK_BYTES_MAX, PackLog};
-use crate::depot::{Depot, DepotOptions};
-use crate::model::{ContentRef, Hash};
-use crate::store::Store;
-use crate::transfer::{AGENT_SCOPE, Bytewise, upload};
-
-fn noise(length: usize) -> Vec<u8> {
-    let mut bytes = vec![0; length];
-    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
-    bytes
-}
-
-fn cut(bytes: &[u8]) -> (ContentRef, Vec<Blob>) {
-    let mut blobs = Vec::new();
-    let content = split::<std::io::Error>(bytes, ChunkerParameters::DEFAULT, |blob| {
-        blobs.push(blob);
-        Ok(())
-    });
-    (content.unwrap(), blobs)
-}
-
-/// A document in memory.
-struct Document(Vec<u8>);
-
-impl Bytewise for Document {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let rest = self.0.get(offset as usize..).unwrap_or_default();
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
-        Ok(count)
-    }
-
-    fn is_unchanged(&self) -> bool {
-        true
-    }
-}
+use crate::model::Hash;
+use crate::transfer::testing::{InMemory, cut, depot, noise};
+use crate::transfer::{AGENT_SCOPE, upload};
 
 #[tokio::test]
 async fn edge_w09_what_came_before_an_upload_broke_off_need_not_be_sent_again() {
@@ -75,12 +41,11 @@ async fn edge_w07_content_moves_over_a_slow_link_and_nothing_is_given_up() {
     let set = fixture.set().await;
     let bytes = noise(1_500_000);
     let (content, blobs) = cut(&bytes);
-    let depot =
-        Depot::new(Store::memory(), PackLog::open_inline(MemoryDirectory::default(), PACK_BYTES_MAX).unwrap(), DepotOptions::default());
+    let depot = depot();
     depot.keep(AGENT_SCOPE, blobs.into_iter().filter(|blob| blob.kind() == BlobKind::Page).collect()).await.unwrap();
     let (channel, mut connections) = fixture.slow_channel(BYTES_PER_SECOND).await;
     let begun = tokio::time::Instant::now();
-    upload(channel, &depot, set, &content, None, Arc::new(Document(bytes))).await.unwrap();
+    upload(channel, &depot, set, &content, None, Arc::new(InMemory(bytes))).await.unwrap();
     let seconds = begun.elapsed().as_secs();
     assert!((content.size_bytes / BYTES_PER_SECOND..content.size_bytes / BYTES_PER_SECOND * 2).contains(&seconds), "{seconds} s");
     assert_eq!(std::iter::from_fn(|| connections.try_recv().ok()).count(), 1, "one connection, though it takes minutes");
